@@ -1,0 +1,78 @@
+# Two commands do everything: `make book` and `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+SCALE ?= cpu
+PORT ?= 8000
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
+
+export PYTHONUTF8 = 1
+# Hash randomisation off: sets print in one order in every run of a notebook.
+export PYTHONHASHSEED = 0
+
+.DEFAULT_GOAL := help
+.PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks lab serve doctor clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+book: $(STAMP) ## Run the chapters that changed, then render the book to _build/html
+	@$(BIN)/python -m tools.book
+
+test: lint ## Lint and types, tests, and the committed notebooks run again and compared
+	$(BIN)/python -m pytest $(NBVAL) $(PYTEST_ARGS) tests notebooks
+
+venv: $(STAMP) ## Make .venv and install everything into it
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "Python 3.10 to 3.13 is needed, but $(PYTHON) is" `$(PYTHON) --version`; exit 1; }
+	@echo "Installing into $(VENV): torch is large, this takes some minutes"
+	@start=`date +%s`; $(PYTHON) -m venv $(VENV) && \
+		$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[book,test]' && \
+		echo "  installed in $$((`date +%s` - start)) s"
+	@touch $@
+
+unit: $(STAMP) ## The tests without the notebooks
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests
+
+lint: $(STAMP) ## ruff check, ruff format --check, mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict partlib tools
+
+format: $(STAMP) ## Sort imports and format the code
+	$(BIN)/ruff check --fix-only --select I .
+	$(BIN)/ruff format .
+
+nbval: $(STAMP) ## Run the committed notebooks again and compare their outputs
+	$(BIN)/python -m pytest $(NBVAL) $(PYTEST_ARGS) notebooks
+
+nbval-matrix: $(STAMP) ## The same with 1 and 2 threads, with and without wide vector instructions
+	@set -e; for threads in 1 2; do for cpu in avx2 default; do \
+		echo "OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$cpu"; \
+		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$cpu \
+			$(BIN)/python -m pytest $(NBVAL) $(PYTEST_ARGS) notebooks; \
+	done; done
+
+coverage: $(STAMP) ## The tests without the notebooks, with a coverage report
+	$(BIN)/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS) tests
+
+notebooks: $(STAMP) ## Run the chapters that changed, at SCALE=cpu, gpu or paper, without rendering
+	@$(BIN)/python -m tools.notebooks --scale $(SCALE)
+
+lab: $(STAMP) ## Open JupyterLab; "Open With > Notebook" on a chapter in book/chapters
+	$(BIN)/jupyter lab
+
+serve: ## Serve the rendered book at http://localhost:8000 (PORT=...)
+	$(PYTHON) -m http.server --bind localhost --directory _build/html $(PORT)
+
+doctor: $(STAMP) ## Say what this machine has, and what each SCALE takes on it
+	@$(BIN)/python -m partlib doctor
+
+clean: ## Remove everything built, except .venv
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

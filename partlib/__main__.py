@@ -1,0 +1,5 @@
+"""`python -m partlib`."""
+
+from partlib.cli import main
+
+main()

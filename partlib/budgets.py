@@ -1,0 +1,111 @@
+"""One budget type everywhere: how far each pixel may move, as a float or a per-pixel tensor.
+
+Adversarial training is a constant budget, the proof of concept a map of quadrants, PART a map from
+a class activation map. Images live in [0, 1], so a budget does too: write 8 / 255, not 8.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+Budget = float | Tensor
+"""A float, or a tensor that broadcasts to the images (N, C, H, W): (H, W), (N, 1, H, W), ..."""
+
+
+def check(eps: Budget, x: Tensor, *, name: str = "eps") -> Tensor:
+    """The budget as a tensor on x's device that broadcasts to x, or a clear refusal.
+
+    Args:
+        eps: the budget, each value in [0, 1].
+        x: images (N, C, H, W).
+        name: what the caller calls the budget, for the message.
+
+    Raises:
+        ValueError: not a float or tensor, negative, above 1, NaN, or of a shape that does not
+            broadcast to x.
+    """
+    if isinstance(eps, bool) or not isinstance(eps, (int, float, Tensor)):
+        raise ValueError(f"{name}: a float or a tensor is needed, found {eps!r}")
+    budget = torch.as_tensor(eps, device=x.device)
+    if budget.is_complex():
+        raise ValueError(f"{name}: real numbers are needed, found {budget.dtype}")
+    budget = budget.detach().to(x.dtype)
+    try:
+        fits = torch.broadcast_shapes(budget.shape, x.shape) == x.shape
+    except RuntimeError:
+        fits = False
+    if not fits:
+        hint = " (use map[:, None] for one map an image)" if budget.dim() == 3 else ""
+        raise ValueError(
+            f"{name}: a shape that broadcasts to the images' {tuple(x.shape)} is needed, "
+            f"found {tuple(budget.shape)}{hint}"
+        )
+    if budget.numel():
+        low, high = (v.item() for v in budget.aminmax())
+        if not 0 <= low <= high <= 1:  # NaN fails here too
+            hint = "; images are in [0, 1], so write 8 / 255 for 8" if high > 1 else ""
+            raise ValueError(f"{name}: values in [0, 1] are needed, found {low} to {high}{hint}")
+    return budget
+
+
+def quadrants(size: tuple[int, int], *, ul: float, ur: float, bl: float, br: float) -> Tensor:
+    """A map (H, W) with one budget for each quarter of the image.
+
+    This is the proof-of-concept experiment of PART (Zhang et al., 2024). Of an odd side, the
+    middle row or column belongs to the lower or right half.
+
+    Args:
+        size: (H, W), each at least 2.
+        ul: the upper left quarter's budget, in [0, 1].
+        ur: the upper right one's.
+        bl: the bottom left one's.
+        br: the bottom right one's.
+
+    Raises:
+        ValueError: a size below 2, or a budget outside [0, 1].
+    """
+    height, width = size
+    if height < 2 or width < 2:
+        raise ValueError(f"size: at least (2, 2) is needed, found {size!r}")
+    for name, value in {"ul": ul, "ur": ur, "bl": bl, "br": br}.items():
+        _check_value(name, value)
+    budget = torch.empty(height, width)
+    top, left = slice(None, height // 2), slice(None, width // 2)
+    bottom, right = slice(height // 2, None), slice(width // 2, None)
+    budget[top, left], budget[top, right] = ul, ur
+    budget[bottom, left], budget[bottom, right] = bl, br
+    return budget
+
+
+def from_mask(mask: Tensor, eps: float, eps_low: float) -> Tensor:
+    """A map (N, 1, H, W): `eps` where the mask holds, `eps_low` elsewhere.
+
+    With a mask of important pixels this is PART's budget (Zhang et al., 2024): there written as a
+    weight m, 1 for important pixels and eps_low / eps for the others, times eps. A mask of floats
+    in [0, 1] mixes the two: eps_low + mask (eps - eps_low).
+
+    Args:
+        mask: bool or float in [0, 1], (N, H, W) or (H, W).
+        eps: the budget where the mask is 1, in [0, 1].
+        eps_low: the budget where the mask is 0, in [0, 1].
+
+    Raises:
+        ValueError: a budget or a mask value outside [0, 1], or a mask of another shape.
+    """
+    _check_value("eps", eps)
+    _check_value("eps_low", eps_low)
+    if mask.dim() not in (2, 3):
+        raise ValueError(f"mask: (N, H, W) or (H, W) is needed, found {tuple(mask.shape)}")
+    if mask.dtype == torch.bool:
+        budget = torch.where(mask, torch.tensor(eps), torch.tensor(eps_low))
+    else:
+        if mask.numel() and not 0 <= (low := mask.min().item()) <= (high := mask.max().item()) <= 1:
+            raise ValueError(f"mask: values in [0, 1] are needed, found {low} to {high}")
+        budget = eps_low + mask * (eps - eps_low)
+    return budget.reshape(-1, 1, *mask.shape[-2:])
+
+
+def _check_value(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: a value in [0, 1] is needed, found {value!r}")

@@ -1,0 +1,106 @@
+"""Weights and checkpoints as safetensors: written whole or not at all, and read without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees either the old one or all of the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all, one key a line, so that two files can be compared."""
+    write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write a model's weights and buffers."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    write_bytes(path, save(tensors))
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read weights that `save_weights` wrote into a model of the same shape."""
+    tensors, _ = _read(path)
+    model.load_state_dict(tensors)
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """The sha256 of all weights and buffers, names, shapes and types included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        value = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_state(
+    path: Path,
+    models: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    meta: dict[str, Any],
+) -> None:
+    """Write all that a run needs to go on: models, optimizer state, and `meta` as JSON."""
+    tensors = {
+        f"{part}.{k}": v.detach().cpu().contiguous()
+        for part, model in models.items()
+        for k, v in model.state_dict().items()
+    }
+    for i, slots in optimizer.state_dict()["state"].items():
+        for k, v in slots.items():
+            if v is not None:
+                tensors[f"optimizer.{i}.{k}"] = torch.as_tensor(v).detach().cpu().contiguous()
+    write_bytes(path, save(tensors, metadata={"meta": json.dumps(meta)}))
+
+
+def load_state(
+    path: Path, models: dict[str, nn.Module], optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Read what `save_state` wrote into the models and the optimizer; returns `meta`."""
+    tensors, meta = _read(path)
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "optimizer":
+            i, _, key = rest.partition(".")
+            state.setdefault(int(i), {})[key] = tensor
+    for part, model in models.items():
+        prefix = f"{part}."
+        model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    loaded: dict[str, Any] = json.loads(meta["meta"])
+    return loaded
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """The `meta` of a checkpoint, without its tensors."""
+    with safe_open(str(path), framework="pt") as file:
+        loaded: dict[str, Any] = json.loads(file.metadata()["meta"])
+        return loaded
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with safe_open(str(path), framework="pt") as file:
+        names = file.keys()
+        return {k: file.get_tensor(k) for k in names}, file.metadata() or {}

@@ -1,0 +1,140 @@
+"""The command line: `python -m partlib`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from partlib import data, doctor, evaluation, runs, zoo
+from partlib.recipes import METHODS, recipe
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Adversarial robustness to learn from: train, evaluate, look at data and machine.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+@app.command()
+def train(
+    dataset: Annotated[str, typer.Argument(help=f"One of {', '.join(data.NAMES)}.")],
+    method: Annotated[str, typer.Argument(help=f"One of {', '.join(METHODS)}.")],
+    model: Annotated[str, typer.Option(help="The network, such as small or resnet18.")] = "small",
+    paper: Annotated[bool, typer.Option(help="The paper's settings.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's epochs.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and attacks.")] = 0,
+    eps_low: Annotated[
+        float | None, typer.Option(help="PART: budget of unimportant pixels, in 1/255.")
+    ] = None,
+    refresh: Annotated[int | None, typer.Option(help="PART: the paper's s.")] = None,
+    n_train: Annotated[int | None, typer.Option(help="Train on so many images.")] = None,
+    n_test: Annotated[int | None, typer.Option(help="Evaluate on so many images.")] = None,
+    max_batches: Annotated[int | None, typer.Option(help="Stop each epoch early.")] = None,
+    root: Annotated[Path | None, typer.Option(help="The folder with the data set.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to [default: runs/DATASET-MODEL-METHOD-sSEED]."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a network, evaluate it, and write weights and result.json; a cut-off run resumes.
+
+    For example:
+
+    python -m partlib train scene-digits at
+
+    python -m partlib train cifar10 part --model small --epochs 1
+
+    python -m partlib train cifar10 part --model resnet18 --eps-low 7 --refresh 10
+    """
+    chosen = recipe(f"{dataset}/{model}" + ("/paper" if paper else "")).with_config(seed=seed)
+    if epochs is not None:
+        chosen = chosen.with_config(epochs=epochs)
+    extra: dict[str, Any] = {}
+    if eps_low is not None:
+        extra["eps_low"] = eps_low / 255
+    if refresh is not None:
+        extra["refresh"] = refresh
+    folder = out or Path("runs") / f"{dataset}-{model}-{method}-s{seed}"
+    record = runs.run(
+        chosen,
+        chosen.method(method, **extra),
+        folder=folder,
+        command="python -m partlib " + shlex.join(sys.argv[1:]),
+        n_train=n_train,
+        n_test=n_test,
+        max_batches=max_batches,
+        root=root,
+    )
+    if as_json:
+        print(json.dumps(record))
+        return
+    for name, value in record["metrics"].items():
+        print(f"{name:10} {value:6.2f} %  of {record['n_test']} test images")
+    print(f"{record['seconds']['train']:.0f} s of training; written to {folder}/")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A network of the zoo: natural, at or part.")],
+    attack: Annotated[
+        list[str] | None, typer.Option(help="natural, fgsm, pgd20, ...; may be repeated.")
+    ] = None,
+    eps: Annotated[float, typer.Option(help="The budget in 1/255.")] = 8,
+    n_test: Annotated[int, typer.Option(help="How many test images.")] = 500,
+    as_json: Json = False,
+) -> None:
+    """Measure a network of the zoo.
+
+    Example: python -m partlib evaluate at --attack natural --attack pgd50 --eps 4
+    """
+    net = zoo.load(model).to(runs.best_device())
+    test_set = data.load(zoo.card(model)["data"], "test", n=n_test)
+    found = evaluation.evaluate(
+        net, test_set, attack or ["natural", "pgd20"], eps=eps / 255, progress=True
+    )
+    if as_json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        print(f"{name:10} {value:6.2f} %  of {n_test} test images at eps {eps:g}/255")
+
+
+@app.command(name="doctor")
+def doctor_command(
+    probe: Annotated[bool, typer.Option(help="Time a few training steps.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Say what this machine has and what each scale of the book will take on it."""
+    found = doctor.report(probe=probe)
+    if as_json:
+        print(json.dumps(found))
+        return
+    for key in ("system", "device", "threads", "precision", "data_root"):
+        print(f"{key.replace('_', ' '):12} {found[key]}")
+    print(f"{'versions':12} " + ", ".join(f"{k} {v}" for k, v in found["versions"].items()))
+    for name, where in found["data"].items():
+        print(f"{'data':12} {name}: {where}")
+    for name, took in found["minutes_to_train_at"].items():
+        if took is not None:
+            print(f"{'SCALE=' + name:12} about {took:g} minutes to train a network by AT")
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is said in one line, without a traceback."""
+    try:
+        app()
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        print(f"partlib: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("partlib: stopped; the same command goes on from the last epoch", file=sys.stderr)
+        sys.exit(130)

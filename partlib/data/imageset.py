@@ -1,0 +1,76 @@
+"""A labelled set of images that lives in memory as bytes and is handed out as floats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images, labels and, where they are known, the true masks of the objects.
+
+    Pixels are stored as uint8 (a quarter of the memory of float32) and become floats in [0, 1]
+    when they are asked for, so take a slice before you ask for the floats of a large set.
+
+    Attributes:
+        name: the set's name, as given to `partlib.data.load`.
+        split: "train", "val" or "test".
+        pixels: uint8 (N, 3, H, W).
+        labels: int64 (N,), each in [0, len(class_names)).
+        class_names: one name a class.
+        object_pixels: uint8 (N, H, W), how much of each pixel belongs to the object (255: all of
+            it), or None where nobody knows.
+        note: what a result from this set must say of it, such as a cut; empty when it is whole.
+    """
+
+    name: str
+    split: str
+    pixels: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    object_pixels: Tensor | None = None
+    note: str = ""
+
+    @property
+    def images(self) -> Tensor:
+        """All images, float32 (N, 3, H, W) in [0, 1]."""
+        return to_float(self.pixels)
+
+    @property
+    def masks(self) -> Tensor | None:
+        """The true object masks, float32 (N, H, W) in [0, 1], or None where they are unknown."""
+        return None if self.object_pixels is None else to_float(self.object_pixels)
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.labels)
+
+    def __getitem__(self, index: slice | Tensor) -> ImageSet:
+        """The subset that a slice, an index tensor or a boolean tensor picks, as an ImageSet."""
+        if not isinstance(index, (slice, Tensor)):
+            raise TypeError(f"index: a slice or a tensor is needed, found {index!r}")
+        masks = self.object_pixels
+        return replace(
+            self,
+            pixels=self.pixels[index],
+            labels=self.labels[index],
+            object_pixels=None if masks is None else masks[index],
+        )
+
+    def to(self, device: torch.device | str) -> ImageSet:
+        """The same set with its tensors on `device`."""
+        masks = self.object_pixels
+        return replace(
+            self,
+            pixels=self.pixels.to(device),
+            labels=self.labels.to(device),
+            object_pixels=None if masks is None else masks.to(device),
+        )
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """Bytes to floats: uint8 0..255 becomes float32 0..1."""
+    return pixels.to(torch.float32) / 255

@@ -1,0 +1,62 @@
+"""What this machine has, and what each scale of the book will take on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from typing import Any
+
+import torch
+
+from partlib import data, models, results, runs, scale, training
+from partlib.recipes import Recipe
+
+PROBE_BATCHES = 3
+
+
+def report(*, probe: bool = True) -> dict[str, Any]:
+    """Versions, device, data sets found, and minutes to expect at each scale.
+
+    Args:
+        probe: whether to time a few training steps of each scale's network, some seconds on a
+            CPU; without it there are no minutes.
+
+    Returns:
+        A dictionary that prints as the command `python -m partlib doctor`.
+    """
+    device = runs.best_device()
+    about = results.environment(device)
+    return {
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        "device": f"{device.type}: {about['device']}",
+        "threads": about["threads"],
+        "precision": "bf16" if training.uses_bf16(device, "auto") else "fp32",
+        "versions": about["versions"],
+        "data_root": str(data.find_root()),
+        "data": data.found(),
+        "minutes_to_train_at": {
+            name: round(minutes(one.recipe, device), 1) if probe else None
+            for name, one in scale.SCALES.items()
+        },
+    }
+
+
+def minutes(recipe: Recipe, device: torch.device) -> float:
+    """Minutes that one adversarial training run of a recipe takes, from a few timed steps."""
+    n = recipe.config.batch_size
+    images = data.load("scene-digits", "train", n=n).to(device)  # speed depends on size alone
+    model = models.build(recipe.network, 10, seed=0).to(device)
+    config = recipe.with_config(epochs=1, ramp=0.0).config
+    seconds = []
+    for _ in range(1 + PROBE_BATCHES):
+        start = time.perf_counter()
+        training.fit(model, images, recipe.method("at"), config, progress=False)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    step = sorted(seconds[1:])[PROBE_BATCHES // 2]
+    return step * recipe.config.epochs * TRAIN_SIZES[recipe.data] / n / 60
+
+
+TRAIN_SIZES = {"scene-digits": 10_000, "cifar10": 50_000}

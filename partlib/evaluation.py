@@ -1,0 +1,87 @@
+"""Evaluation: accuracy in percent, natural and under attack, always in float32 and eval mode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from partlib.attacks import fgsm, pgd
+from partlib.data import ImageSet
+from partlib.preserve import untouched
+
+Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""A model, images and labels to adversarial images."""
+
+
+def evaluate(
+    model: nn.Module,
+    test_set: ImageSet,
+    attacks: Sequence[str] = ("natural", "pgd20"),
+    *,
+    eps: float = 8 / 255,
+    batch_size: int = 250,
+    progress: bool = False,
+) -> dict[str, float]:
+    """Accuracy of a model on a set, natural and under attacks.
+
+    Args:
+        model: maps images in [0, 1] to logits. Left as it was found.
+        test_set: the images, on any device.
+        attacks: "natural", "fgsm", or "pgd" and a number of steps, such as "pgd20".
+        eps: the budget of every attack. PGD's steps are eps / 4 (2/255 at 8/255), from a random
+            start.
+        batch_size: images at a time.
+        progress: whether to show a bar.
+
+    Returns:
+        Accuracy in percent by attack, in the order given.
+
+    Raises:
+        ValueError: an unknown attack, or a set without images.
+    """
+    if len(test_set) == 0:
+        raise ValueError("test_set: at least one image is needed, found none")
+    device = next(model.parameters()).device
+    attackers = {name: attack_named(name, eps=eps) for name in attacks}
+    right = dict.fromkeys(attackers, 0)
+    starts = range(0, len(test_set), batch_size)
+    for start in tqdm(starts, desc="evaluate", disable=not progress or None):
+        batch = test_set[start : start + batch_size].to(device)
+        x, y = batch.images, batch.labels
+        for name, attack in attackers.items():
+            with torch.autocast(device.type, enabled=False):
+                x_adv = attack(model, x, y)
+            right[name] += int((predict(model, x_adv).argmax(dim=1) == y).sum())
+    return {name: 100 * count / len(test_set) for name, count in right.items()}
+
+
+def attack_named(name: str, *, eps: float) -> Attack:
+    """The attack that `evaluate` runs for a name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name == "natural" or eps == 0:
+        return lambda model, x, y: x
+    if name == "fgsm":
+        return lambda model, x, y: fgsm(model, x, y, eps)
+    if match := re.fullmatch(r"pgd([1-9]\d*)", name):
+        steps = int(match[1])
+        return lambda model, x, y: pgd(model, x, y, eps, step_size=eps / 4, steps=steps)
+    raise ValueError(f'attacks: "natural", "fgsm" or such as "pgd20" is needed, found {name!r}')
+
+
+def predict(model: nn.Module, x: Tensor) -> Tensor:
+    """Logits (N, K) in eval mode and float32, the model left as it was found."""
+    with untouched(model), torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+        logits: Tensor = model(x)
+        return logits
+
+
+def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
+    """Accuracy in percent on images x with labels y."""
+    return 100 * (predict(model, x).argmax(dim=1) == y).float().mean().item()

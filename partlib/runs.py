@@ -1,0 +1,127 @@
+"""A run: a recipe trained with one seed, evaluated, and written down as one JSON file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from partlib import checkpoints, data, evaluation, models, results, training
+from partlib.methods import Method
+from partlib.models import Classifier
+from partlib.recipes import Recipe
+
+EVAL_ATTACKS = ("natural", "pgd20")
+
+
+def run(
+    recipe: Recipe,
+    method: Method,
+    *,
+    folder: Path,
+    label: str | None = None,
+    command: str = "",
+    device: torch.device | None = None,
+    attacks: Sequence[str] = EVAL_ATTACKS,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    max_batches: int | None = None,
+    root: Path | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train, evaluate and record one run.
+
+    Writes into `folder`: `checkpoint.safetensors` after every epoch, which a run that was cut off
+    goes on from, and at the end `weights.safetensors` and `result.json`.
+
+    Args:
+        recipe: data set, network and configuration; its seed is the run's seed.
+        method: how to train.
+        folder: where to write; a finished run there is replaced.
+        label: what runs that differ only in their seed are called; None is the method's name.
+        command: the command that makes this run again, for the record.
+        device: where to run; None is the GPU if there is one, else the CPU.
+        attacks: what to evaluate, see `evaluation.evaluate`.
+        n_train: images to train on; None is all.
+        n_test: images to evaluate on; None is all.
+        max_batches: batches an epoch, to try a set-up out.
+        root: where data sets are, see `data.load`.
+        progress: whether to show bars.
+
+    Returns:
+        The record that was written.
+    """
+    device = device or best_device()
+    train_set = data.load(recipe.data, "train", n=n_train, root=root)
+    test_set = data.load(recipe.data, "test", n=n_test, root=root)
+    classes = len(train_set.class_names)
+    model = models.build(recipe.network, classes, seed=recipe.config.seed).to(device)
+    start = time.perf_counter()
+    history = training.fit(
+        model,
+        train_set,
+        method,
+        recipe.config,
+        checkpoint=folder / "checkpoint.safetensors",
+        progress=progress,
+        max_batches=max_batches,
+    )
+    trained = time.perf_counter()
+    metrics = evaluation.evaluate(model, test_set, attacks, progress=progress)
+    record = {
+        "label": label or method.name,
+        "command": command,
+        "data": recipe.data,
+        "network": recipe.network,
+        "num_classes": classes,
+        "n_train": len(train_set),
+        "n_test": len(test_set),
+        "max_batches": max_batches,
+        "note": train_set.note,
+        "seed": recipe.config.seed,
+        "method": dict(method.settings),
+        "config": recipe.config.record(),
+        **results.environment(device),
+        "precision": "bf16" if training.uses_bf16(device, recipe.config.precision) else "fp32",
+        "seconds": {
+            "train": round(sum(row["seconds"] for row in history), 1),
+            "evaluate": round(time.perf_counter() - trained, 1),
+            "this_process": round(time.perf_counter() - start, 1),
+        },
+        "metrics": {name: round(value, 4) for name, value in metrics.items()},
+        "history": history,
+        "weights_sha256": checkpoints.weights_sha256(model),
+    }
+    checkpoints.save_weights(model, folder / "weights.safetensors")
+    checkpoints.write_json(folder / "result.json", record)
+    return record
+
+
+def train_or_load(
+    recipe: Recipe, method: Method, *, folder: Path, root: Path | None = None
+) -> Classifier:
+    """The network of a run, trained only if `folder` does not hold it already.
+
+    Raises:
+        ValueError: `folder` holds another run.
+    """
+    device = best_device()
+    done = folder / "result.json"
+    if done.exists():
+        (found,) = results.read(folder)
+        wanted = {"method": dict(method.settings), "config": recipe.config.record()}
+        if {key: found[key] for key in wanted} != wanted:
+            raise ValueError(f"folder: {folder} holds another run, {found['label']!r}")
+    else:
+        found = run(recipe, method, folder=folder, root=root)
+    model = models.build(recipe.network, found["num_classes"])
+    checkpoints.load_weights(model, folder / "weights.safetensors")
+    return model.to(device).eval()
+
+
+def best_device() -> torch.device:
+    """The GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

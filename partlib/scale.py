@@ -1,0 +1,69 @@
+"""The book's three sizes of the same chapter: a laptop, a GPU for minutes, the paper's setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from partlib import data, runs, zoo
+from partlib.data import ImageSet
+from partlib.models import Classifier
+from partlib.recipes import Recipe, recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """What a chapter runs on.
+
+    Attributes:
+        name: "cpu", "gpu" or "paper".
+        recipe: data set, network and training settings.
+        n_eval: test images that robust accuracy is measured on; None is all.
+        zoo: whether trained networks come with the library; else they are trained when asked
+            for, once, and kept.
+    """
+
+    name: str
+    recipe: Recipe
+    n_eval: int | None
+    zoo: bool
+
+    def load(self, split: str, *, n: int | None = None) -> ImageSet:
+        """A split of this scale's data set."""
+        return data.load(self.recipe.data, split, n=n)
+
+    def test_set(self) -> ImageSet:
+        """The test images that this scale measures on."""
+        return self.load("test", n=self.n_eval)
+
+    def model(self, name: str, **settings: Any) -> Classifier:
+        """A trained network: from the zoo, or trained now and kept for the next time.
+
+        Args:
+            name: a method's name, such as "natural", "at" or "part".
+            settings: further arguments of `methods.part`; then the zoo is not asked.
+        """
+        if self.zoo and not settings and name in zoo.names():
+            return zoo.load(name).to(runs.best_device())
+        method = self.recipe.method(name, **settings)
+        tag = "-".join([name, *(f"{k}={v}" for k, v in sorted(settings.items()))])
+        folder = data.find_root() / "book" / self.name / tag
+        return runs.train_or_load(self.recipe, method, folder=folder)
+
+
+SCALES = {
+    "cpu": Scale(name="cpu", recipe=recipe("scene-digits/small"), n_eval=500, zoo=True),
+    "gpu": Scale(name="gpu", recipe=recipe("cifar10/resnet18"), n_eval=1_000, zoo=False),
+    "paper": Scale(name="paper", recipe=recipe("cifar10/resnet18/paper"), n_eval=None, zoo=False),
+}
+
+
+def settings(name: str) -> Scale:
+    """What a chapter's `SCALE` means.
+
+    Raises:
+        ValueError: not "cpu", "gpu" or "paper".
+    """
+    if name not in SCALES:
+        raise ValueError(f"SCALE: one of {', '.join(SCALES)} is needed, found {name!r}")
+    return SCALES[name]

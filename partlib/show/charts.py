@@ -1,0 +1,205 @@
+"""Figures made of numbers: curves, bars, points and training histories, with their spread."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
+
+import matplotlib as mpl
+import matplotlib.style
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from partlib.show.picture import (
+    DPI,
+    PALETTE,
+    STYLE,
+    WIDTH,
+    ArrayLike,
+    Picture,
+    finish,
+    finite,
+    shown,
+)
+
+Values: TypeAlias = Sequence[float] | Sequence[Sequence[float]] | ArrayLike
+Groups: TypeAlias = Mapping[str, Mapping[str, float | Sequence[float]]]
+
+
+def draw_curve(
+    x_values: Sequence[float],
+    series: Mapping[str, Values],
+    *,
+    xlabel: str,
+    ylabel: str,
+    alt: str,
+    band: Literal["sd", "range"] = "sd",
+    ylim: tuple[float, float] | None = None,
+) -> Picture:
+    """Draw a line for each series, with a band where it has several seeds.
+
+    Args:
+        x_values: where the points are, P of them.
+        series: for each name P values, or (seeds, P) values whose mean is drawn as the line.
+        xlabel: what x is, with its unit.
+        ylabel: what y is, with its unit.
+        alt: what the figure shows, for a reader who cannot see it.
+        band: "sd" for one standard deviation over the seeds (n - 1), "range" for all of them.
+        ylim: lowest and highest y, by default what fits.
+
+    Raises:
+        ValueError: for an empty alt text, no series, a length other than P, or values not finite.
+    """
+    frames, seeds = [], 1
+    for name, given in series.items():
+        table = np.atleast_2d(finite(f"series[{name!r}]", given))
+        if table.ndim != 2 or table.shape[1] != len(x_values):
+            raise ValueError(
+                f"series[{name!r}] must have {len(x_values)} points, found shape {table.shape}"
+            )
+        seeds = max(seeds, len(table))
+        x = np.tile(np.asarray(x_values, dtype=np.float64), len(table))
+        frames.append(pd.DataFrame({"x": x, "y": table.ravel(), "series": name}))
+    if not frames:
+        raise ValueError("series must name at least one line, found none")
+    with _axes(540) as (figure, (ax,)):
+        _lines(ax, pd.concat(frames), errorbar="sd" if band == "sd" else ("pi", 100))
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        if ylim is not None:
+            ax.set_ylim(ylim)
+        what = {"sd": "± 1 sd", "range": "lowest to highest"}[band]
+        _legend(ax, f"line: mean, band: {what} of {seeds} seeds" if seeds > 1 else "")
+        return finish(figure, alt)
+
+
+def draw_bars(groups: Groups, *, alt: str, ylabel: str = "accuracy (%)") -> Picture:
+    """Draw a bar from zero for each method and measure, its error bar, and its seeds as dots.
+
+    Args:
+        groups: ``{"AT": {"natural": [88.1, 87.6, ...], "PGD-20": 58.3}, ...}``: the values of
+            every seed, or one figure where only that is known (then without an error bar).
+        alt: what the figure shows, for a reader who cannot see it.
+        ylabel: what the values are, with their unit.
+
+    Raises:
+        ValueError: for an empty alt text, an empty table, or values that are not finite.
+    """
+    return _groups(groups, alt, ylabel, "bar: mean")
+
+
+def draw_points(groups: Groups, *, alt: str, ylabel: str = "accuracy (%)") -> Picture:
+    """Draw the means as points on an axis that need not start at zero, for small differences.
+
+    Arguments and errors are those of :func:`draw_bars`.
+    """
+    return _groups(groups, alt, ylabel, "point: mean")
+
+
+def draw_history(
+    history: Sequence[Mapping[str, float]] | Mapping[str, Sequence[float]], *, alt: str
+) -> Picture:
+    """Draw what a training recorded: losses above, accuracies below, over the epochs.
+
+    Args:
+        history: one mapping for each epoch, or one list for each quantity. Names with "loss" are
+            losses; "epoch" is the axis (1, 2, ... without it); "lr", "budget" and "seconds" are
+            not drawn; all others are accuracies in percent.
+        alt: what the figure shows, for a reader who cannot see it.
+
+    Raises:
+        ValueError: for an empty alt text, an empty history, or one with nothing to draw.
+    """
+    table = pd.DataFrame(history)
+    x = table["epoch"] if "epoch" in table else pd.Series(range(1, len(table) + 1))
+    names = [str(c) for c in table if c not in ("epoch", "lr", "budget", "seconds")]
+    losses = [c for c in names if "loss" in c]
+    parts = [(losses, "loss"), ([c for c in names if c not in losses], "accuracy (%)")]
+    parts = [(columns, ylabel) for columns, ylabel in parts if columns and len(table)]
+    if not parts:
+        raise ValueError(f"history must hold a loss or an accuracy, found {list(table)}")
+    with _axes(360 * len(parts), rows=len(parts)) as (figure, axes):
+        for ax, (columns, ylabel) in zip(axes, parts, strict=True):
+            long = [pd.DataFrame({"x": x, "y": table[c], "series": c}) for c in columns]
+            _lines(ax, pd.concat(long), errorbar=None)
+            ax.set(xlabel="epoch" if ax is axes[-1] else "", ylabel=ylabel)
+            _legend(ax, "")
+        return finish(figure, alt)
+
+
+@contextmanager
+def _axes(height: int, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Give a figure of the book's width, with its style in force as long as it is drawn on."""
+    with mpl.style.context(["default", STYLE]):
+        figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, layout="constrained")
+        yield figure, list(figure.subplots(rows, squeeze=False)[:, 0])
+
+
+def _lines(ax: Axes, data: pd.DataFrame, errorbar: Any) -> None:
+    few = data["x"].nunique() <= 20  # then markers tell the lines apart, else dashes
+    names = data["series"].unique()
+    style = {"style": "series", "markers": few, "dashes": not few}
+    colours = [PALETTE[i % len(PALETTE)] for i in range(len(names))]
+    keys = {"data": data, "x": "x", "y": "y", "hue": "series", "palette": colours}
+    sns.lineplot(**keys, **style, errorbar=errorbar, ax=ax)
+    if (data["x"] % 1 == 0).all():
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _groups(groups: Groups, alt: str, ylabel: str, mark: str) -> Picture:
+    rows = [
+        {"method": method, "measure": measure, "value": value}
+        for method, measures in groups.items()
+        for measure, values in measures.items()
+        for value in np.atleast_1d(finite(f"groups[{method!r}][{measure!r}]", values))
+    ]
+    if not rows:
+        raise ValueError("groups must hold at least one value, found none")
+    data = pd.DataFrame(rows)
+    n = data["method"].nunique()
+    colours = [PALETTE[i % len(PALETTE)] for i in range(n)]
+    keys: dict[str, Any] = {"data": data, "x": "measure", "y": "value", "hue": "method"}
+    counts = data.groupby(["method", "measure"])["value"].transform("size")
+    seeds = data[counts > 1]
+    with _axes(540) as (figure, (ax,)):
+        if mark.startswith("bar"):
+            look = {"saturation": 1, "err_kws": {"linewidth": 2, "color": "black"}}
+            sns.barplot(**keys, **look, palette=colours, errorbar="sd", ax=ax)
+        else:
+            look = {"dodge": 0.8 - 0.8 / n, "linestyle": "none", "markersize": 8, "linewidth": 2}
+            sns.pointplot(**keys, **look, palette=colours, errorbar="sd", ax=ax)
+        if len(seeds):
+            keys |= {"data": seeds, "hue_order": data["method"].unique()}
+            look = {"palette": ["black"] * n, "dodge": True, "jitter": False, "size": 5}
+            sns.stripplot(**keys, **look, alpha=0.6, legend=False, ax=ax)
+            for dots in ax.collections:  # beside the error bar, not on it
+                dots.set_offsets(np.add(dots.get_offsets(), (0.16 / n, 0.0)))
+        ax.set(xlabel="", ylabel=ylabel)
+        _legend(ax, f"{mark}, line: ± 1 sd, dots: seeds" if len(seeds) else "")
+        return finish(figure, alt)
+
+
+def _legend(ax: Axes, note: str) -> None:
+    """Put the legend above the axes, where it covers no data, under a note on how to read it."""
+    labels = [str(label) for label in ax.get_legend_handles_labels()[1]]
+    if labels == [ax.get_ylabel()]:
+        ax.legend_ = None  # the axis says it already
+        return
+    longest = max(map(len, labels))
+    columns = 1 if longest > 22 else 2 if longest > 12 else 3
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        title=note,
+        alignment="left",
+        borderaxespad=0.2,
+    )
+
+
+curve = shown(draw_curve)
+bars = shown(draw_bars)
+points = shown(draw_points)
+history = shown(draw_history)

@@ -1,0 +1,47 @@
+"""Tables, sentences and labels made of the numbers of a run."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+from partlib.show.picture import ArrayLike, finite, nonempty, publish
+
+
+def table(
+    rows: pd.DataFrame | Sequence[Mapping[str, object]], *, caption: str, digits: int = 1
+) -> None:
+    """Display a table with a caption; floats are rounded to ``digits`` decimals."""
+    frame = pd.DataFrame(rows)
+    number = f"{{:.{digits}f}}".format
+    html = frame.to_html(index=False, border=0, float_format=number, na_rep="")
+    head, body = html.split(">", 1)
+    html = f"{head}><caption>{escape(nonempty('caption', caption))}</caption>{body}"
+    plain = frame.to_string(index=False, float_format=number, na_rep="")
+    html = f'<div style="overflow-x:auto">{html}</div>'
+    publish({"text/html": html, "text/plain": f"{caption}\n{plain}"})
+
+
+def say(text: str) -> None:
+    """Display a sentence of Markdown: the way in which numbers of a run get into the prose."""
+    publish({"text/markdown": nonempty("text", text), "text/plain": text})
+
+
+def verdicts(logits: ArrayLike, class_names: Sequence[str]) -> list[str]:
+    """Say for logits (N, C) what the model sees, such as "seven 98 %", for labels of figures.
+
+    The figure is the softmax of the logits, in whole percent.
+    """
+    scores = np.atleast_2d(finite("logits", logits))
+    if scores.ndim != 2 or scores.shape[1] != len(class_names):
+        raise ValueError(f"logits must be (N, {len(class_names)}), found {scores.shape}")
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    best = scores.argmax(axis=1)
+    shares = odds.max(axis=1) / odds.sum(axis=1)
+    return [f"{class_names[i]} {100 * s:.0f} %" for i, s in zip(best, shares, strict=True)]
+
+
+def over_255(eps: float) -> str:
+    """Write a budget as the field does: ``over_255(8 / 255) == "8/255"``."""
+    return f"{round(255 * eps, 2):g}/255"

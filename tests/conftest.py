@@ -1,0 +1,21 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The same examples in every run; how long one takes depends on the machine.
+settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("new", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.fixture(scope="session")
+def cifar10_root() -> Path:
+    """The folder with the real CIFAR-10; the test is skipped where there is none."""
+    root = os.environ.get("PARTLIB_DATA")
+    if not root or not (Path(root) / "cifar-10-batches-py").is_dir():
+        pytest.skip("no CIFAR-10: set PARTLIB_DATA to the folder of cifar-10-batches-py")
+    return Path(root)

@@ -1,0 +1,66 @@
+"""The pages are rendered whole, and only when something changed."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import book, notebooks
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A book in a folder of its own; rendering it notes, and returns, the exit status 0."""
+    (tmp_path / "book").mkdir()
+    for name in ("_config.yml", "_toc.yml", "book/book.css"):
+        (tmp_path / name).write_text("old")
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(book, "BUILD", tmp_path / "_build")
+    monkeypatch.setattr(book, "STAMP", tmp_path / "_build" / "stamps" / "pages")
+    monkeypatch.setattr(book, "PAGES", tmp_path / "_build" / "html" / "index.html")
+    statuses: list[int] = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        assert "--warningiserror" in command
+        assert not book.PAGES.parent.exists()  # what was there before is gone
+        notebooks.write(book.PAGES, "the book")
+        statuses.append(0)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(book.subprocess, "run", run)
+    return statuses
+
+
+def test_nothing_is_rendered_when_nothing_changed(runs: list[int]) -> None:
+    assert book.render() == book.render() == 0
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize("name", ["_config.yml", "_toc.yml", "book/book.css"])
+def test_a_change_renders_anew(runs: list[int], name: str) -> None:
+    book.render()
+    (book.ROOT / name).write_text("new")
+    book.render()
+    assert len(runs) == 2
+
+
+def test_lost_pages_are_rendered_anew(runs: list[int]) -> None:
+    book.render()
+    book.PAGES.unlink()
+    book.render()
+    assert len(runs) == 2
+
+
+def test_a_failure_is_told_again(runs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    book.render()
+    (book.ROOT / "_toc.yml").write_text("bad")
+
+    def fail(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        notebooks.write(book.PAGES, "pages with warnings")
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(book.subprocess, "run", fail)
+    assert book.render() == 1
+    assert book.render() == 1

@@ -1,0 +1,75 @@
+"""Make the book: run the chapters that changed, then render the pages.
+
+    python -m tools.book
+
+Any failing cell and any warning of Sphinx makes it fail. The pages are in `_build/html`.
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+
+from tools import notebooks
+from tools.notebooks import BUILD, ROOT
+
+PAGES = BUILD / "html" / "index.html"
+STAMP = BUILD / "stamps" / "pages"
+SOURCES = ("book", "notebooks", "partlib")
+PACKAGES = ("jupyter-book", "myst-nb", "Sphinx", "sphinx-book-theme")
+
+
+def digest_of_sources() -> str:
+    """The digest of all that the pages are made from."""
+    files = [ROOT / "_config.yml", ROOT / "_toc.yml"]
+    for folder in SOURCES:
+        files += [p for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    return notebooks.digest_of(files, *(f"{p} {version(p)}" for p in PACKAGES))
+
+
+def render() -> int:
+    """Render all pages, unless nothing changed since that went well; returns the exit status.
+
+    Always all: Sphinx does not repeat the warnings of a page that it does not read again, and does
+    not copy a changed style sheet when no page changed.
+    """
+    digest = digest_of_sources()
+    if PAGES.exists() and STAMP.exists() and STAMP.read_text() == digest:
+        print("  unchanged", flush=True)
+        return 0
+    STAMP.unlink(missing_ok=True)
+    for folder in (".doctrees", "html"):
+        shutil.rmtree(BUILD / folder, ignore_errors=True)
+    jupyter_book = "from jupyter_book.cli.main import main; main()"
+    options = ["build", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
+    command = [sys.executable, "-c", jupyter_book, *options]
+    status = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if status == 0:
+        notebooks.write(STAMP, digest)
+    return status
+
+
+def main() -> int:
+    """Make the book; returns the exit status."""
+    start = time.monotonic()
+    print("Chapters", flush=True)
+    try:
+        notebooks.build()
+    except notebooks.ChapterError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    executed = time.monotonic()
+    print("Pages", flush=True)
+    status = render()
+    rendered = time.monotonic()
+    if status:
+        print("The pages have warnings or errors, see above.", file=sys.stderr)
+        return status
+    print(f"  chapters {executed - start:.0f} s, pages {rendered - executed:.0f} s")
+    print(f"The book: {PAGES}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
