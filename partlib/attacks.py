@@ -144,7 +144,7 @@ def _ascend(
 def _start(
     x: Tensor, budget: Tensor, random_start: bool | Start, generator: torch.Generator
 ) -> Tensor:
-    if random_start is False:
+    if not random_start:
         return x.clone()
     # Noise is drawn in float32 whatever the images' type, so that a start does not depend on it.
     if random_start == "normal":

@@ -100,8 +100,10 @@ def from_mask(mask: Tensor, eps: float, eps_low: float) -> Tensor:
     if mask.dtype == torch.bool:
         budget = torch.where(mask, torch.tensor(eps), torch.tensor(eps_low))
     else:
-        if mask.numel() and not 0 <= (low := mask.min().item()) <= (high := mask.max().item()) <= 1:
-            raise ValueError(f"mask: values in [0, 1] are needed, found {low} to {high}")
+        if mask.numel():
+            low, high = (v.item() for v in mask.aminmax())
+            if not 0 <= low <= high <= 1:  # NaN fails here too
+                raise ValueError(f"mask: values in [0, 1] are needed, found {low} to {high}")
         budget = eps_low + mask * (eps - eps_low)
     return budget.reshape(-1, 1, *mask.shape[-2:])
 

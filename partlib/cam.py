@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from partlib.models import Classifier, PooledLinear
+from partlib.models import PooledLinear
 from partlib.preserve import gradients_on, untouched
 
 
-def grad_cam(model: Classifier, x: Tensor, target: Tensor | None = None) -> Tensor:
+def grad_cam(model: nn.Module, x: Tensor, target: Tensor | None = None) -> Tensor:
     """Grad-CAM (Selvaraju et al., 2017), a batch at a time, without hooks.
 
     Each channel of the last feature map is weighed by the mean gradient of the target's logit
@@ -19,7 +19,8 @@ def grad_cam(model: Classifier, x: Tensor, target: Tensor | None = None) -> Tens
     weights are the classifier's row over the map's area, and no backward pass is needed.
 
     Args:
-        model: exposes `features` and `head`, as `partlib.models` does. Left as it was found.
+        model: exposes `features` (images to the last map) and `head` (that map to logits), as
+            all of `partlib.models` do. Left as it was found.
         x: images (N, C, H, W), floats in [0, 1].
         target: class of each map, (N,); None is the model's own prediction.
 
@@ -27,18 +28,24 @@ def grad_cam(model: Classifier, x: Tensor, target: Tensor | None = None) -> Tens
         Heat (N, H, W), float32 in [0, 1]; all zeros where nothing speaks for the class.
 
     Raises:
-        ValueError: a target that is not one class an image.
+        ValueError: a model without `features` and `head`, or a target that is not one class an
+            image.
     """
+    features, head = getattr(model, "features", None), getattr(model, "head", None)
+    if not callable(features) or not callable(head):
+        raise ValueError(
+            f"model: one with features and head is needed, found {type(model).__name__}"
+        )
     with untouched(model), gradients_on():
         with torch.no_grad():
-            maps = model.features(x.detach().clone())
-            logits = model.head(maps)
+            maps = features(x.detach().clone())
+            logits = head(maps)
         target = logits.argmax(dim=1) if target is None else _check_target(target, logits)
-        if isinstance(model.head, PooledLinear):
-            weights = model.head.linear.weight.detach()[target] / maps[0, 0].numel()
+        if isinstance(head, PooledLinear):
+            weights = head.linear.weight.detach()[target] / maps[0, 0].numel()
         else:
             maps.requires_grad_(True)
-            score = model.head(maps).gather(1, target[:, None]).sum()
+            score = head(maps).gather(1, target[:, None]).sum()
             weights = torch.autograd.grad(score, maps)[0].mean(dim=(2, 3))
         maps = maps.detach()
         # Products and sums by hand: autocast would take an einsum in half precision.
@@ -82,6 +89,8 @@ def _scale(heat: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _check_target(target: Tensor, logits: Tensor) -> Tensor:
+    if not isinstance(target, Tensor):
+        raise ValueError(f"target: a tensor is needed, found {target!r}")
     classes = logits.shape[1]
     if target.shape != logits.shape[:1] or target.is_floating_point():
         raise ValueError(
@@ -93,4 +102,4 @@ def _check_target(target: Tensor, logits: Tensor) -> Tensor:
             f"target: classes in [0, {classes}) are needed, "
             f"found {int(target.min())} to {int(target.max())}"
         )
-    return target.long()
+    return target.long().clone()  # never an inference tensor

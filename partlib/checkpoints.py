@@ -76,11 +76,15 @@ def load_state(
 ) -> dict[str, Any]:
     """Read what `save_state` wrote into the models and the optimizer; returns `meta`."""
     tensors, meta = _read(path)
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")
         if kind == "optimizer":
             i, _, key = rest.partition(".")
+            weight = weights[int(i)]
+            if tensor.shape == weight.shape:  # fused optimizers pair values by place in memory
+                tensor = torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
             state.setdefault(int(i), {})[key] = tensor
     for part, model in models.items():
         prefix = f"{part}."

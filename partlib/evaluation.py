@@ -65,14 +65,15 @@ def attack_named(name: str, *, eps: float) -> Attack:
     Raises:
         ValueError: an unknown name.
     """
+    match = re.fullmatch(r"natural|fgsm|pgd([1-9]\d*)", name)
+    if match is None:
+        raise ValueError(f'attacks: "natural", "fgsm" or such as "pgd20" is needed, found {name!r}')
     if name == "natural" or eps == 0:
         return lambda model, x, y: x
     if name == "fgsm":
         return lambda model, x, y: fgsm(model, x, y, eps)
-    if match := re.fullmatch(r"pgd([1-9]\d*)", name):
-        steps = int(match[1])
-        return lambda model, x, y: pgd(model, x, y, eps, step_size=eps / 4, steps=steps)
-    raise ValueError(f'attacks: "natural", "fgsm" or such as "pgd20" is needed, found {name!r}')
+    steps = int(match[1])
+    return lambda model, x, y: pgd(model, x, y, eps, step_size=eps / 4, steps=steps)
 
 
 def predict(model: nn.Module, x: Tensor) -> Tensor:

@@ -192,5 +192,5 @@ def _check(*, eps: float, steps: int, step_size: float) -> None:
         raise ValueError(f"eps: a value in [0, 1] is needed, found {eps!r}")
     if steps < 1:
         raise ValueError(f"steps: 1 or more is needed, found {steps!r}")
-    if step_size <= 0:
+    if not step_size > 0:  # NaN fails here too
         raise ValueError(f"step_size: a value above 0 is needed, found {step_size!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,8 +112,14 @@ def train_or_load(
     device = best_device()
     done = folder / "result.json"
     if done.exists():
-        (found,) = results.read(folder)
-        wanted = {"method": dict(method.settings), "config": recipe.config.record()}
+        found = json.loads(done.read_text())
+        wanted = {
+            "data": recipe.data,
+            "network": recipe.network,
+            "max_batches": None,
+            "method": dict(method.settings),
+            "config": recipe.config.record(),
+        }
         if {key: found[key] for key in wanted} != wanted:
             raise ValueError(f"folder: {folder} holds another run, {found['label']!r}")
     else:

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from partlib import checkpoints
 from partlib.data import ImageSet, shift_and_flip, to_float
 from partlib.methods import Method
+from partlib.preserve import untouched
 
 Row = dict[str, float]
 OnEpoch = Callable[[nn.Module, Row], None]
@@ -127,7 +128,13 @@ def fit(
     optimizer = _optimizer(model, config)
     guide = model if method.refresh == 1 else copy.deepcopy(model)
     parts = {"model": model} if guide is model else {"model": model, "guide": guide}
-    run = {"config": config.record(), "method": dict(method.settings), "n": len(images)}
+    run = {
+        "data": f"{images.name} {images.split} {images.note}".strip(),
+        "n": len(images),
+        "max_batches": max_batches,
+        "config": config.record(),
+        "method": dict(method.settings),
+    }
     history: list[Row] = []
     if checkpoint is not None and checkpoint.exists():
         found = checkpoints.read_meta(checkpoint)
@@ -214,8 +221,13 @@ def _step(
 ) -> Tensor:
     """One batch: budget, attack, loss, descent. Sums of loss, right predictions and budget."""
     with mixed_precision(x.device, config.precision):
-        eps = method.budget(guide, x, y, epoch=epoch)
-        x_adv = method.attack(model, x, y, eps, ramp=ramp, generator=noise)
+        try:
+            eps = method.budget(guide, x, y, epoch=epoch)
+            x_adv = method.attack(model, x, y, eps, ramp=ramp, generator=noise)
+        except ValueError:
+            if not _diverged(model, x):
+                raise
+            return torch.full((3,), torch.nan, device=x.device)  # `fit` says what to try
         model.train()
         loss, logits = method.outer(model, x, x_adv, y)
     optimizer.zero_grad(set_to_none=True)
@@ -226,6 +238,12 @@ def _step(
     right = (logits.argmax(dim=1) == y).sum()
     budget = torch.as_tensor(ramp * eps, device=x.device).float().mean()
     return torch.stack([loss.detach() * len(y), right, budget * len(y)])
+
+
+def _diverged(model: nn.Module, x: Tensor) -> bool:
+    """Whether the logits are no longer finite, which attacks refuse as they do any bad input."""
+    with untouched(model), torch.no_grad():
+        return not bool(model(x).isfinite().all())
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:
