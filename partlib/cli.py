@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from partlib import data, doctor, evaluation, runs, zoo
+from partlib import checkpoints, data, doctor, evaluation, runs, zoo
 from partlib.recipes import METHODS, recipe
 
 app = typer.Typer(
@@ -43,6 +43,9 @@ def train(
         Path | None,
         typer.Option(help="Folder to write to [default: runs/DATASET-MODEL-METHOD-sSEED]."),
     ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="A file to write the result to as well.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a network, evaluate it, and write weights and result.json; a cut-off run resumes.
@@ -63,23 +66,31 @@ def train(
         extra["eps_low"] = eps_low / 255
     if refresh is not None:
         extra["refresh"] = refresh
-    folder = out or Path("runs") / f"{dataset}-{model}-{method}-s{seed}"
-    record = runs.run(
+    label = method
+    if eps_low is not None:
+        label += f"-low{eps_low:g}"
+    if refresh is not None:
+        label += f"-s{refresh}"
+    folder = out or Path("runs") / f"{dataset}-{model}-{label}-seed{seed}"
+    found = runs.run(
         chosen,
         chosen.method(method, **extra),
         folder=folder,
+        label=label,
         command="python -m partlib " + shlex.join(sys.argv[1:]),
         n_train=n_train,
         n_test=n_test,
         max_batches=max_batches,
         root=root,
     )
+    if record is not None:
+        checkpoints.write_json(record, found)
     if as_json:
-        print(json.dumps(record))
+        print(json.dumps(found))
         return
-    for name, value in record["metrics"].items():
-        print(f"{name:10} {value:6.2f} %  of {record['n_test']} test images")
-    print(f"{record['seconds']['train']:.0f} s of training; written to {folder}/")
+    for name, value in found["metrics"].items():
+        print(f"{name:10} {value:6.2f} %  of {found['n_test']} test images")
+    print(f"{found['seconds']['train']:.0f} s of training; written to {folder}/")
 
 
 @app.command()

@@ -66,7 +66,8 @@ class Residual(nn.Module):
         """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
         # In place: nothing else reads what batch normalisation or the sum returns.
         inner = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu_()))
-        return inner.add_(self.shortcut(x)).relu_()
+        total: Tensor = inner.add_(self.shortcut(x)).relu_()
+        return total
 
 
 def small(num_classes: int) -> Classifier:

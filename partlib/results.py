@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
+import statistics
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
+from scipy import stats
 
 import partlib
 
@@ -67,18 +70,86 @@ def read(folder: Path | str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))]
 
 
-def summary(runs: Iterable[dict[str, Any]], metrics: Iterable[str]) -> pd.DataFrame:
-    """Mean, standard deviation over seeds (n - 1), and n, a row a label, a column a metric.
+def measured(data: str, network: str) -> list[dict[str, Any]]:
+    """The runs that came with the book for a data set and a network; none is an empty list."""
+    here = Path(__file__).resolve().parent
+    # In a checkout the results lie beside the library, in an installed copy inside it.
+    for root in (here.parent / "results", here / "measured"):
+        if (root / data / network).is_dir():
+            return read(root / data / network)
+    return []
 
-    Args:
-        runs: what `read` returns; runs with the same `label` are seeds of one thing.
-        metrics: names in each run's `metrics`.
+
+def values(runs: Iterable[dict[str, Any]], label: str, metric: str) -> list[float]:
+    """A metric of all runs of a label, in the order of their seeds."""
+    return list(_by_seed(runs, label, metric).values())
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean over seeds and how sure it is.
+
+    Attributes:
+        mean: the mean.
+        sd: the standard deviation, with n - 1; NaN for one seed.
+        n: how many seeds.
+        low: lower end of the 95 % interval of the mean (Student's t); NaN for one seed.
+        high: upper end.
     """
-    rows = [{"label": r["label"], **{m: r["metrics"][m] for m in metrics}} for r in runs]
-    table: pd.DataFrame = (
-        pd.DataFrame(rows).groupby("label", sort=False).agg(["mean", "std", "count"])
-    )
-    return table
+
+    mean: float
+    sd: float
+    n: int
+    low: float
+    high: float
+
+    def sentence(self) -> str:
+        """A difference in words, called an effect only where the interval leaves zero out."""
+        if self.n < 2:
+            return f"{self.mean:+.2f} points in one seed, which says nothing of the spread."
+        text = (
+            f"{self.mean:+.2f} ± {self.sd:.2f} points over {self.n} seeds "
+            f"(95 % interval {self.low:+.2f} to {self.high:+.2f})"
+        )
+        if self.low > 0 or self.high < 0:
+            return f"{text}: {'higher' if self.mean > 0 else 'lower'}, beyond the spread."
+        return f"{text}: within the spread, so not shown to differ."
+
+
+def spread(numbers: Sequence[float]) -> Spread:
+    """Mean, standard deviation and 95 % interval of some numbers.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not numbers:
+        raise ValueError("numbers: at least one is needed, found none")
+    n = len(numbers)
+    mean = statistics.fmean(numbers)
+    if n == 1:
+        return Spread(mean, math.nan, 1, math.nan, math.nan)
+    sd = statistics.stdev(numbers)
+    half = float(stats.t.ppf(0.975, n - 1)) * sd / math.sqrt(n)
+    return Spread(mean, sd, n, mean - half, mean + half)
+
+
+def over_seeds(runs: Iterable[dict[str, Any]], label: str, metric: str) -> Spread | None:
+    """The spread of a metric over the seeds of a label; None where it was not run."""
+    numbers = values(runs, label, metric)
+    return spread(numbers) if numbers else None
+
+
+def paired(runs: Iterable[dict[str, Any]], label: str, base: str, metric: str) -> Spread | None:
+    """The spread of the differences to a base, seed by seed; None without a common seed."""
+    runs = list(runs)
+    ours, theirs = _by_seed(runs, label, metric), _by_seed(runs, base, metric)
+    both = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    return spread(both) if both else None
+
+
+def _by_seed(runs: Iterable[dict[str, Any]], label: str, metric: str) -> dict[int, float]:
+    found = {r["seed"]: r["metrics"][metric] for r in runs if r["label"] == label}
+    return dict(sorted(found.items()))
 
 
 def _git(where: Path, *arguments: str) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from partlib import checkpoints
 from partlib.data import ImageSet, shift_and_flip, to_float
