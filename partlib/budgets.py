@@ -27,7 +27,8 @@ def check(eps: Budget, x: Tensor, *, name: str = "eps") -> Tensor:
     """
     if isinstance(eps, bool) or not isinstance(eps, (int, float, Tensor)):
         raise ValueError(f"{name}: a float or a tensor is needed, found {eps!r}")
-    budget = torch.as_tensor(eps, device=x.device)
+    dtype = None if isinstance(eps, Tensor) else x.dtype  # a float keeps all its digits
+    budget = torch.as_tensor(eps, dtype=dtype, device=x.device)
     if budget.is_complex():
         raise ValueError(f"{name}: real numbers are needed, found {budget.dtype}")
     budget = budget.detach().to(x.dtype)

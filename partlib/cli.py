@@ -41,7 +41,7 @@ def train(
     root: Annotated[Path | None, typer.Option(help="The folder with the data set.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write to [default: runs/DATASET-MODEL-METHOD-sSEED]."),
+        typer.Option(help="Folder to write to [default: runs/DATASET-MODEL-LABEL-seedSEED]."),
     ] = None,
     record: Annotated[
         Path | None, typer.Option(help="A file to write the result to as well.")

@@ -34,7 +34,7 @@ class TrainConfig:
         optimizer: "adamw" or "sgd" (momentum 0.9).
         lr: the highest learning rate.
         weight_decay: decay of the weights (decoupled for AdamW).
-        schedule: "one-cycle" rises linearly for a quarter of the steps and falls as a cosine to
+        schedule: "one-cycle" rises linearly for 15 % of the steps and falls as a cosine to
             0; "steps" divides by 10 at each of `milestones`.
         milestones: epochs at which "steps" divides.
         ramp: share of the steps in which the budget grows from 0 to its full size; 0 for none.
@@ -251,7 +251,7 @@ def learning_rate(config: TrainConfig, step: int, total: int) -> float:
     if config.schedule == "steps":
         epoch = step * config.epochs // total
         return config.lr * 0.1 ** sum(epoch >= m for m in config.milestones)
-    rise = max(1, total // 4)
+    rise = max(1, round(0.15 * total))
     if step < rise:
         return config.lr * (step + 1) / rise
     return config.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))

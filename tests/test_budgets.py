@@ -14,7 +14,8 @@ X = torch.full((2, 3, 4, 5), 0.5)
 
 
 @pytest.mark.parametrize(
-    "shape", [(), (1,), (5,), (4, 5), (1, 4, 5), (3, 1, 1), (2, 1, 4, 5), (2, 1, 1, 1), (2, 3, 4, 5)]
+    "shape",
+    [(), (1,), (5,), (4, 5), (1, 4, 5), (3, 1, 1), (2, 1, 4, 5), (2, 1, 1, 1), (2, 3, 4, 5)],
 )
 def test_every_shape_that_broadcasts_is_a_budget(shape: tuple[int, ...]) -> None:
     eps = torch.rand(shape, generator=torch.Generator().manual_seed(0))
@@ -27,6 +28,10 @@ def test_a_number_is_a_budget(eps: float) -> None:
     assert budget.shape == ()
     assert budget.dtype == X.dtype
     assert budget.item() == pytest.approx(eps, rel=1e-7)
+
+
+def test_a_number_keeps_all_its_digits() -> None:
+    assert budgets.check(8 / 255, X.double()).item() == 8 / 255
 
 
 def test_a_budget_takes_the_type_of_the_images_and_no_graph() -> None:
@@ -94,7 +99,9 @@ def test_a_quarter_outside_the_range_is_named(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("size", [(1, 4), (4, 1), (0, 0)])
 def test_an_image_without_quarters_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"size: at least (2, 2) is needed, found {size}")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"size: at least (2, 2) is needed, found {size}")
+    ):
         budgets.quadrants(size, ul=0, ur=0, bl=0, br=0)
 
 
@@ -132,8 +139,14 @@ def test_the_budget_of_a_mask_fits_its_images() -> None:
         ((torch.zeros(4), 0.1, 0.1), "mask: (N, H, W) or (H, W) is needed, found (4,)"),
         ((torch.zeros(1, 1, 2, 2), 0.1, 0.1), "found (1, 1, 2, 2)"),
         ((torch.tensor([[0.5, -0.5]]), 0.1, 0.1), "mask: values in [0, 1] are needed, found -0.5"),
-        ((torch.tensor([[0.5, 2.0]]), 0.1, 0.1), "mask: values in [0, 1] are needed, found 0.5 to 2"),
-        ((torch.tensor([[0.5, float("nan")]]), 0.1, 0.1), "mask: values in [0, 1] are needed, found"),
+        (
+            (torch.tensor([[0.5, 2.0]]), 0.1, 0.1),
+            "mask: values in [0, 1] are needed, found 0.5 to 2",
+        ),
+        (
+            (torch.tensor([[0.5, float("nan")]]), 0.1, 0.1),
+            "mask: values in [0, 1] are needed, found",
+        ),
         ((torch.zeros(2, 2), 8, 0.1), "eps: a value in [0, 1] is needed, found 8"),
         ((torch.zeros(2, 2), 0.1, -0.1), "eps_low: a value in [0, 1] is needed, found -0.1"),
         ((torch.zeros(2, 2), 0.1, float("nan")), "eps_low: a value in [0, 1] is needed, found nan"),

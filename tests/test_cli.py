@@ -1,0 +1,213 @@
+"""The command line: does what it says, prints JSON alone when asked, says errors in one line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from partlib import cli, zoo
+from partlib.recipes import recipe
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--n-train", "32", "--n-test", "10", "--epochs", "1"]
+JUST = CliRunner()
+
+
+def invoke(*arguments: str, monkeypatch: pytest.MonkeyPatch | None = None) -> Any:
+    if monkeypatch is not None:
+        monkeypatch.setattr(sys, "argv", ["partlib", *arguments])
+    return JUST.invoke(cli.app, list(arguments), catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "at"
+    assert invoke("train", "scene-digits", "at", *TINY, "--out", str(folder)).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def _tiny_zoo(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A zoo of one network that knows next to nothing."""
+    shutil.copy(trained / "result.json", tmp_path / "at.json")
+    shutil.copy(trained / "weights.safetensors", tmp_path / "at.safetensors")
+    monkeypatch.setattr(zoo, "HERE", tmp_path)
+
+
+def test_train_prints_metrics_and_where_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke("train", "scene-digits", "natural", "--seed", "4", *TINY)
+    assert result.exit_code == 0
+    folder = Path("runs/scene-digits-small-natural-seed4")
+    record = json.loads((folder / "result.json").read_text())
+    assert f"written to {folder}/" in result.stdout
+    for name in ("natural", "pgd20"):
+        assert f"{name:10} {record['metrics'][name]:6.2f} %  of 10 test images" in result.stdout
+    assert (record["seed"], record["n_train"], record["config"]["epochs"]) == (4, 32, 1)
+    assert record["config"]["seed"] == 4
+
+
+def test_train_json_is_one_object_and_options_reach_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "with space"
+    more = ["--eps-low", "6", "--refresh", "2", "--max-batches", "1", "--out", str(out), "--json"]
+    more += ["--record", str(tmp_path / "results" / "seed0.json")]
+    result = invoke("train", "scene-digits", "part", *TINY, *more, monkeypatch=monkeypatch)
+    assert result.exit_code == 0
+    record = json.loads(result.stdout)
+    assert record == json.loads((out / "result.json").read_text())
+    assert record == json.loads((tmp_path / "results" / "seed0.json").read_text())
+    assert record["label"] == "part-low6-s2"
+    assert record["method"]["eps_low"] == 6 / 255
+    assert (record["method"]["refresh"], record["max_batches"]) == (2, 1)
+    assert record["command"].startswith("python -m partlib train scene-digits part --n-train 32")
+    assert f"'{out}'" in record["command"], "the command can be pasted into a shell"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["scene-digits", "at"], "scene-digits/small"),
+        (["cifar10", "at", "--model", "resnet18"], "cifar10/resnet18"),
+        (["cifar10", "part", "--model", "resnet18", "--paper"], "cifar10/resnet18/paper"),
+    ],
+)
+def test_train_takes_the_recipe_that_was_asked_for(
+    arguments: list[str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(chosen: Any, method: Any, **settings: Any) -> dict[str, Any]:
+        assert chosen == recipe(name)
+        assert method.settings == recipe(name).method(arguments[1]).settings
+        assert settings["n_train"] is settings["n_test"] is settings["max_batches"] is None
+        assert settings["label"] == arguments[1]
+        return {"metrics": {}, "seconds": {"train": 1}}
+
+    monkeypatch.setattr(cli.runs, "run", run)
+    assert invoke("train", *arguments).exit_code == 0
+
+
+@pytest.mark.usefixtures("_tiny_zoo")
+def test_evaluate_measures_a_network_of_the_zoo(trained: Path) -> None:
+    record = json.loads((trained / "result.json").read_text())
+    result = invoke("evaluate", "at", "--n-test", "10", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == pytest.approx(record["metrics"])
+    result = invoke("evaluate", "at", "--n-test", "10", "--attack", "fgsm", "--eps", "0")
+    natural = record["metrics"]["natural"]
+    assert result.stdout == f"fgsm       {natural:6.2f} %  of 10 test images at eps 0/255\n"
+
+
+def test_doctor_prints_text_or_json() -> None:
+    text = invoke("doctor", "--no-probe").stdout
+    for word in ("system", "device", "threads", "precision", "torch", "scene-digits: embedded"):
+        assert word in text
+    assert "minutes" not in text
+    found = json.loads(invoke("doctor", "--no-probe", "--json").stdout)
+    assert set(found["minutes_to_train_at"]) == {"cpu", "gpu", "paper"}
+
+
+def test_doctor_says_the_minutes_that_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.doctor, "minutes", lambda *_: 2.0)
+    text = invoke("doctor").stdout
+    assert "SCALE=cpu    about 2 minutes to train a network by AT" in text
+    assert "SCALE=paper" in text
+
+
+@pytest.mark.usefixtures("_tiny_zoo")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "mnist", "at"], "recipe: one of"),
+        (["train", "scene-digits", "magic"], "method: one of natural, at, part"),
+        (["train", "scene-digits", "at", "--eps-low", "7"], "settings: at takes none"),
+        (["train", "scene-digits", "part", "--eps-low", "9"], "eps_low: "),
+        (["train", "scene-digits", "at", "--epochs", "0"], "epochs: "),
+        (["train", "scene-digits", "at", "--n-train", "0"], "n: at least 1 is needed, found 0"),
+        (["train", "scene-digits", "at", "--seed", "-1"], "seed: "),
+        (["evaluate", "nonesuch"], "name: one of at is needed, found 'nonesuch'"),
+        (["evaluate", "at", "--attack", "magic"], "attacks: "),
+        (["evaluate", "at", "--eps", "-3"], "eps: "),
+        (["evaluate", "at", "--n-test", "0"], "n: "),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_two(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["partlib", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 2
+    found = capsys.readouterr()
+    assert found.out == ""
+    last = [line for line in found.err.splitlines() if "evaluate:" not in line]  # not the bar
+    assert len(last) == 1
+    assert last[0].startswith(f"partlib: {words}")
+    assert not (tmp_path / "runs").exists(), "nothing half-made is left"
+
+
+def test_a_missing_set_and_a_stop_are_said_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["partlib", "doctor"])
+    stops: list[tuple[BaseException, int, str]] = [
+        (FileNotFoundError("CIFAR-10 is missing"), 2, "partlib: CIFAR-10 is missing\n"),
+        (FloatingPointError("the loss is nan"), 2, "partlib: the loss is nan\n"),
+    ]
+    for error, code, line in stops:
+
+        def fail(error: BaseException = error, **_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(cli.doctor, "report", fail)
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert stopped.value.code == code
+        assert capsys.readouterr().err == line
+
+
+def test_a_defect_of_the_library_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(sys, "argv", ["partlib", "doctor"])
+    monkeypatch.setattr(cli.doctor, "report", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        cli.main()
+
+
+def test_help_names_the_commands() -> None:
+    for arguments in (["--help"], []):
+        text = invoke(*arguments).output
+        for command in ("train", "evaluate", "doctor"):
+            assert command in text
+
+
+def test_the_module_runs_as_a_command(tmp_path: Path) -> None:
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-m", "partlib", "train", "scene-digits", "at", *TINY, "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    folder = tmp_path / "runs" / "scene-digits-small-at-seed0"
+    assert json.loads((folder / "result.json").read_text()) == record
+    wanted = "python -m partlib train scene-digits at --n-train 32 --n-test 10 --epochs 1 --json"
+    assert record["command"] == wanted

@@ -1,0 +1,80 @@
+"""Doctor: says what is there, and its minutes are steps times seconds."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from partlib import doctor, training
+from partlib.recipes import Recipe, recipe
+from partlib.scale import SCALES
+
+CPU = torch.device("cpu")
+
+
+def test_report_without_a_probe_says_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARTLIB_DATA", str(tmp_path))
+    monkeypatch.setattr(doctor, "minutes", lambda *_: pytest.fail("probed"))
+    found = doctor.report(probe=False)
+    assert set(found) == {
+        "system",
+        "device",
+        "threads",
+        "precision",
+        "versions",
+        "data_root",
+        "data",
+        "minutes_to_train_at",
+    }
+    assert found["threads"] == torch.get_num_threads()
+    assert found["precision"] in ("bf16", "fp32")
+    assert found["versions"]["torch"]
+    assert found["data_root"] == str(tmp_path)
+    assert found["data"]["cifar10"].startswith("not at")
+    assert found["minutes_to_train_at"] == {"cpu": None, "gpu": None, "paper": None}
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_report_with_a_probe_gives_minutes_for_each_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Recipe] = []
+
+    def minutes(chosen: Recipe, device: torch.device) -> float:
+        asked.append(chosen)
+        return 1.23
+
+    monkeypatch.setattr(doctor, "minutes", minutes)
+    assert doctor.report()["minutes_to_train_at"] == dict.fromkeys(SCALES, 1.2)
+    assert asked == [one.recipe for one in SCALES.values()]
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("scene-digits/small", 10_000), ("cifar10/small", 50_000)]
+)
+def test_minutes_are_steps_times_the_median_step(
+    name: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 0.0
+    took = iter([60.0, 0.2, 9.0, 0.3])  # the first is warming up, one was disturbed
+
+    def fit(model: object, images: Any, method: Any, config: Any, **_: object) -> None:
+        nonlocal clock
+        assert len(images) == config.batch_size == 100, "one step"
+        assert (config.epochs, config.ramp, method.name) == (1, 0, "at")
+        clock += next(took)
+
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock)
+    chosen = recipe(name).with_config(batch_size=100, epochs=7)
+    assert doctor.minutes(chosen, CPU) == pytest.approx(7 * size / 100 * 0.3 / 60)
+    assert next(took, None) is None
+
+
+def test_minutes_of_a_real_probe_are_positive() -> None:
+    chosen = replace(recipe("scene-digits/small"), steps=1).with_config(batch_size=8)
+    assert 0 < doctor.minutes(chosen, CPU) < 600

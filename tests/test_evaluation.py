@@ -1,0 +1,149 @@
+"""Evaluation: exact counts, in float32, the model left as it was found."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from partlib import checkpoints, evaluation, models
+from partlib.data import ImageSet
+from partlib.evaluation import evaluate
+
+
+class Brightness(nn.Module):
+    """Says 1 where the mean of the image is above one half; its robustness is known exactly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        over = self.scale * (x.mean(dim=(1, 2, 3)) - 0.5)
+        return torch.stack([-over, over], dim=1)
+
+
+LEVELS = np.arange(64, 192)  # grey images at every distance from the boundary
+
+
+def greys() -> ImageSet:
+    pixels = torch.from_numpy(LEVELS.astype(np.uint8))[:, None, None, None].expand(-1, 3, 6, 6)
+    labels = torch.from_numpy((LEVELS > 127.5).astype(np.int64))
+    labels[::8] = 1 - labels[::8]
+    return ImageSet("greys", "test", pixels.contiguous(), labels, ("dark", "bright"))
+
+
+def expected(eps: float) -> float:
+    """In percent, by hand: right by label, and further from one half than the budget."""
+    right = total = 0
+    for level, label in zip(LEVELS, greys().labels.tolist(), strict=True):
+        margin = level / 255 - 0.5 if label else 0.5 - level / 255
+        right += margin > eps
+        total += 1
+    return 100 * right / total
+
+
+@pytest.mark.parametrize("batch_size", [1, 50, 128, 1000])
+def test_natural_accuracy_is_a_plain_count(batch_size: int) -> None:
+    found = evaluate(Brightness(), greys(), ["natural"], batch_size=batch_size)
+    assert found == {"natural": expected(0)}
+    assert found["natural"] == 100 * 112 / 128
+
+
+@pytest.mark.parametrize("eps", [2 / 255, 8 / 255, 20.2 / 255])
+def test_robust_accuracy_is_what_the_distances_say(eps: float) -> None:
+    found = evaluate(Brightness(), greys(), ["pgd20", "fgsm", "natural"], eps=eps, batch_size=50)
+    assert list(found) == ["pgd20", "fgsm", "natural"]
+    assert found == {
+        "pgd20": expected(eps),
+        "fgsm": expected(eps),
+        "natural": expected(0),
+    }
+    assert found["fgsm"] < found["natural"]
+
+
+def test_without_a_budget_all_attacks_are_natural() -> None:
+    found = evaluate(Brightness(), greys(), ["natural", "fgsm", "pgd3"], eps=0)
+    assert set(found.values()) == {expected(0)}
+
+
+def test_an_attack_does_its_steps_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[float, dict[str, Any]]] = []
+
+    def spy(model: nn.Module, x: Tensor, y: Tensor, eps: float, **settings: Any) -> Tensor:
+        calls.append((eps, settings))
+        return x
+
+    monkeypatch.setattr(evaluation, "pgd", spy)
+    evaluate(Brightness(), greys(), ["pgd20", "pgd7"], eps=8 / 255)
+    assert calls == [
+        (8 / 255, {"step_size": 2 / 255, "steps": 20}),
+        (8 / 255, {"step_size": 2 / 255, "steps": 7}),
+    ]
+
+
+@pytest.mark.parametrize("eps", [0, 8 / 255])
+@pytest.mark.parametrize("name", ["pgd0", "pgd", "pgd-3", "pgd20 ", "PGD20", "auto", ""])
+def test_an_unknown_attack_is_refused_by_name(name: str, eps: float) -> None:
+    with pytest.raises(ValueError, match=rf"attacks: .*found '{name}'"):
+        evaluate(Brightness(), greys(), ["natural", name], eps=eps)
+
+
+def test_bad_sets_and_budgets_are_refused() -> None:
+    with pytest.raises(ValueError, match="test_set: at least one image"):
+        evaluate(Brightness(), greys()[:0])
+    with pytest.raises(ValueError, match="eps"):
+        evaluate(Brightness(), greys(), eps=-1 / 255)
+
+
+@pytest.mark.parametrize("call", ["evaluate", "predict", "accuracy"])
+def test_evaluation_is_float32_also_inside_autocast(call: str) -> None:
+    model = models.build("small", 2, seed=0)
+    found: set[torch.dtype] = set()
+    model.head.register_forward_hook(lambda *a: found.add(a[-1].dtype))
+    s = greys()[:8]
+    run: dict[str, Callable[[], Any]] = {
+        "evaluate": lambda: evaluate(model, s, ["natural", "fgsm", "pgd2"]),
+        "predict": lambda: evaluation.predict(model, s.images),
+        "accuracy": lambda: evaluation.accuracy(model, s.images, s.labels),
+    }
+    plain = run[call]()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = run[call]()
+    assert found == {torch.float32}
+    assert (
+        torch.equal(torch.as_tensor(plain), torch.as_tensor(inside))
+        if call == "predict"
+        else (plain == inside)
+    )
+
+
+def test_the_model_is_left_as_it_was_found() -> None:
+    model = models.build("small", 2, seed=0).train()
+    frozen = model.features[1]
+    frozen.eval()
+    model.head.linear.bias.requires_grad_(False)
+    modes = [m.training for m in model.modules()]
+    needs = [p.requires_grad for p in model.parameters()]
+    weights = checkpoints.weights_sha256(model)
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    first = evaluate(model, greys()[:20], ["natural", "pgd2"])
+    assert [m.training for m in model.modules()] == modes
+    assert [p.requires_grad for p in model.parameters()] == needs
+    assert all(p.grad is None for p in model.parameters())
+    assert checkpoints.weights_sha256(model) == weights
+    assert torch.equal(torch.get_rng_state(), state)
+    assert evaluate(copy.deepcopy(model).eval(), greys()[:20], ["natural", "pgd2"]) == first
+
+
+def test_accuracy_is_in_percent() -> None:
+    s = greys()[1:5]
+    y = s.labels.clone()
+    y[0] = 1 - y[0]
+    assert evaluation.accuracy(Brightness(), s.images, y) == 75.0
+    assert evaluation.predict(Brightness(), s.images).shape == (4, 2)
+    assert not evaluation.predict(Brightness(), s.images).requires_grad

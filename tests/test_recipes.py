@@ -1,0 +1,77 @@
+"""Recipes: every one can be run, and a wrong name or setting is said."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from partlib import data, models
+from partlib.recipes import METHODS, RECIPES, recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_names_what_there_is(name: str) -> None:
+    chosen = recipe(name)
+    assert name.startswith(f"{chosen.data}/{chosen.network}")
+    assert chosen.data in data.NAMES
+    assert chosen.network in models.BUILDERS
+    assert chosen.warmup < chosen.config.epochs
+    for method in METHODS:
+        made = chosen.method(method)
+        assert made.name == method
+        assert made.eps == (0 if method == "natural" else 8 / 255)
+        assert made.steps * made.step_size >= made.eps, "the attack can cross its budget"
+
+
+def test_methods_have_the_recipes_own_attack() -> None:
+    chosen = replace(recipe("cifar10/resnet18/paper"), steps=7, step_size=3 / 255)
+    at, part = chosen.method("at"), chosen.method("part")
+    assert (at.steps, at.step_size, at.rule) == (7, 3 / 255, None)
+    assert (part.steps, part.step_size) == (7, 3 / 255)
+    assert part.rule is not None
+    assert part.warmup == chosen.warmup == 20
+    assert part.settings["base"] == at.settings
+    changed = chosen.method("part", eps_low=5 / 255, refresh=10, warmup=2)
+    assert (changed.refresh, changed.warmup) == (10, 2)
+    assert changed.settings["eps_low"] == 5 / 255
+
+
+def test_the_papers_setting_is_the_published_one() -> None:
+    chosen = recipe("cifar10/resnet18/paper")
+    config = chosen.config
+    assert (chosen.steps, chosen.step_size) == (10, 2 / 255)
+    assert (config.epochs, config.batch_size, config.optimizer) == (80, 128, "sgd")
+    assert (config.lr, config.weight_decay, config.milestones) == (0.01, 2e-4, (60, 90))
+    assert (config.schedule, config.ramp, config.clip) == ("steps", 0, 0)
+    assert (config.pad, config.flip) == (4, True)
+
+
+def test_with_config_changes_that_alone() -> None:
+    chosen = recipe("scene-digits/small")
+    changed = chosen.with_config(epochs=3, seed=4)
+    assert changed == replace(chosen, config=replace(chosen.config, epochs=3, seed=4))
+    assert recipe("scene-digits/small") == chosen
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "message"),
+    [
+        ("trades-free", {}, r"method: one of natural, at, part.*found 'trades-free'"),
+        ("at", {"refresh": 2}, r"settings: at takes none, found \{'refresh': 2\}"),
+        ("natural", {"eps_low": 0.1}, r"settings: natural takes none"),
+        ("part", {"eps_low": 0.5}, r"eps_low: .*found 0.5"),
+        ("part", {"refresh": 0}, r"refresh: .*found 0"),
+    ],
+)
+def test_a_wrong_method_or_setting_is_said(
+    method: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        recipe("scene-digits/small").method(method, **settings)
+
+
+def test_a_wrong_recipe_or_configuration_is_said() -> None:
+    with pytest.raises(ValueError, match=r"recipe: one of .*cifar10/small.* found 'mnist/small'"):
+        recipe("mnist/small")
+    with pytest.raises(ValueError, match=r"epochs: .*found 0"):
+        recipe("scene-digits/small").with_config(epochs=0)

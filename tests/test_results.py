@@ -1,0 +1,164 @@
+"""Results: what a figure depends on is written beside it, and summaries are the plain ones."""
+
+import json
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import partlib
+from partlib import results
+
+CPU = torch.device("cpu")
+
+
+def test_environment_has_what_a_figure_may_depend_on() -> None:
+    found = results.environment(CPU)
+    assert set(found) == {"commit", "versions", "device", "threads"}
+    assert found["versions"]["torch"] == version("torch")
+    assert found["versions"]["partlib"] == partlib.__version__
+    assert {"python", "torchvision", "numpy", "scikit-learn"} <= set(found["versions"])
+    assert found["threads"] == torch.get_num_threads()
+    assert isinstance(found["device"], str)
+    assert found["device"]
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_device_has_a_name_also_where_torch_knows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert results.device_name(CPU)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "a processor"})
+    assert results.device_name(CPU) == "a processor"
+
+
+def test_commit_is_the_head_and_marks_changed_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    package = tmp_path / "checkout" / "partlib"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(results, "__file__", str(package / "results.py"))
+    assert results.commit() is None, "not a checkout"
+
+    def git(*arguments: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
+        return subprocess.run(
+            ["git", *who, *arguments], cwd=package, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    git("init", "..")
+    assert results.commit() is None, "no commit yet"
+    (package / "results.py").write_text("one = 1\n")
+    git("add", "-A", "..")
+    git("commit", "-m", "one")
+    head = git("rev-parse", "HEAD")
+    assert len(head) == 40
+    assert results.commit() == head
+    (package.parent / "notes.md").write_text("a chapter, not code")
+    (package / "card.json").write_text("{}")
+    assert results.commit() == head
+    (package / "results.py").write_text("one = 2\n")
+    assert results.commit() == head + "+"
+    git("checkout", "results.py")
+    assert results.commit() == head
+    (package / "more.py").write_text("two = 2\n")
+    assert results.commit() == head + "+", "a new file is a change"
+
+
+def test_commit_is_none_where_there_is_no_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "partlib").mkdir()
+    monkeypatch.setattr(results, "__file__", str(tmp_path / "partlib" / "results.py"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert results.commit() is None
+
+
+def test_read_gives_every_run_below_a_folder_in_order(tmp_path: Path) -> None:
+    for name in ("b/s1", "a/s0", "b/s0"):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({"label": name}))
+        (folder / ".result.json.7.part").write_text("{half")
+        (folder / "weights.safetensors").write_bytes(b"")
+    assert [run["label"] for run in results.read(tmp_path)] == ["a/s0", "b/s0", "b/s1"]
+    assert results.read(str(tmp_path / "a")) == [{"label": "a/s0"}]
+    with pytest.raises(FileNotFoundError, match=r"folder: no results at .*nowhere"):
+        results.read(tmp_path / "nowhere")
+
+
+SEEDS = {
+    "at": {2: 91.0, 0: 87.5, 1: 88.0},
+    "part": {0: 90.0, 2: 92.5, 1: 90.5, 7: 10.0},
+}
+RUNS = [
+    {"label": label, "seed": seed, "metrics": {"natural": value, "pgd20": value - 30}}
+    for label, seeds in SEEDS.items()
+    for seed, value in seeds.items()
+]
+
+
+def test_values_are_in_the_order_of_their_seeds() -> None:
+    assert results.values(RUNS, "at", "natural") == [87.5, 88.0, 91.0]
+    assert results.values(iter(RUNS), "part", "pgd20") == [60.0, 60.5, 62.5, -20.0]
+    assert results.values(RUNS, "trades", "natural") == []
+
+
+def test_spread_is_the_plain_mean_and_deviation() -> None:
+    numbers = [87.5, 88.0, 91.0, 90.25, 86.0]
+    found = results.spread(numbers)
+    assert found.n == 5
+    assert found.mean == pytest.approx(np.mean(numbers))
+    assert found.sd == pytest.approx(np.std(numbers, ddof=1))
+    half = 2.776445 * np.std(numbers, ddof=1) / np.sqrt(5)  # Student's t, 4 degrees, from a table
+    assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
+    assert results.over_seeds(RUNS, "at", "natural") == results.spread([87.5, 88.0, 91.0])
+    assert results.over_seeds(RUNS, "trades", "natural") is None
+    with pytest.raises(ValueError, match="numbers: at least one"):
+        results.spread([])
+
+
+def test_one_seed_claims_no_spread() -> None:
+    found = results.spread([88.0])
+    assert (found.mean, found.n) == (88.0, 1)
+    assert all(np.isnan([found.sd, found.low, found.high]))
+    assert "one seed" in found.sentence()
+
+
+def test_differences_are_taken_seed_by_seed() -> None:
+    found = results.paired(iter(RUNS), "part", "at", "natural")
+    assert found == results.spread([2.5, 2.5, 1.5])
+    assert results.paired(RUNS, "part", "trades", "natural") is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ([2.5, 2.5, 1.5], "higher, beyond the spread"),
+        ([-2.5, -2.5, -1.5], "lower, beyond the spread"),
+        ([2.5, -2.5, 1.0], "within the spread, so not shown to differ"),
+    ],
+)
+def test_an_effect_within_its_spread_is_called_that(numbers: list[float], words: str) -> None:
+    text = results.spread(numbers).sentence()
+    assert words in text
+    assert f"{np.mean(numbers):+.2f} ± {np.std(numbers, ddof=1):.2f} points over 3 seeds" in text
+
+
+def test_measured_runs_are_found_beside_or_inside_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "__file__", str(tmp_path / "partlib" / "results.py"))
+    assert results.measured("scene-digits", "small") == []
+    inside = tmp_path / "partlib" / "measured" / "scene-digits" / "small"
+    beside = tmp_path / "results" / "scene-digits" / "small"
+    for folder in (inside, beside):
+        folder.mkdir(parents=True)
+        (folder / "at-seed0.json").write_text(json.dumps({"label": folder.parts[-3]}))
+        assert results.measured("scene-digits", "small") == [{"label": folder.parts[-3]}]
+    assert results.measured("scene-digits", "resnet18") == []

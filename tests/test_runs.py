@@ -1,0 +1,168 @@
+"""Runs: a run leaves a record that says all, and is neither repeated nor mixed up."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from partlib import checkpoints, data, evaluation, models, runs, training
+from partlib.recipes import Recipe, recipe
+from partlib.runs import run, train_or_load
+
+CPU = torch.device("cpu")
+TINY = replace(recipe("scene-digits/small"), steps=1).with_config(
+    epochs=2, batch_size=16, precision="fp32", seed=3
+)
+SIZES: dict[str, Any] = {"n_train": 40, "n_test": 20, "progress": False, "device": CPU}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("runs") / "part"
+    method = TINY.method("part", eps_low=6 / 255)
+    record = run(
+        TINY, method, folder=folder, command="python -m partlib x", attacks=["natural"], **SIZES
+    )
+    return folder, record
+
+
+def test_a_run_leaves_weights_checkpoint_and_result(done: tuple[Path, dict[str, Any]]) -> None:
+    folder, record = done
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.safetensors",
+        "result.json",
+        "weights.safetensors",
+    ]
+    assert json.loads((folder / "result.json").read_text()) == record
+
+
+def test_the_record_says_how_to_make_the_run_again(done: tuple[Path, dict[str, Any]]) -> None:
+    _, record = done
+    assert record["command"] == "python -m partlib x"
+    assert (record["data"], record["network"]) == ("scene-digits", "small")
+    assert (record["n_train"], record["n_test"], record["seed"]) == (40, 20, 3)
+    assert record["label"] == "part"
+    assert record["method"]["method"] == "part"
+    assert record["method"]["eps_low"] == 6 / 255
+    assert record["config"] == TINY.config.record()
+    assert record["config"]["epochs"] == 2
+    assert set(record) >= {"commit", "versions", "device", "threads", "note", "max_batches"}
+    assert record["versions"]["torch"]
+    assert record["precision"] == "fp32"
+    assert [row["epoch"] for row in record["history"]] == [1, 2]
+    assert record["seconds"]["train"] == pytest.approx(
+        sum(row["seconds"] for row in record["history"]), abs=0.06
+    )
+    assert record["seconds"]["this_process"] >= record["seconds"]["evaluate"] >= 0
+
+
+def test_weights_and_metrics_are_those_of_the_record(done: tuple[Path, dict[str, Any]]) -> None:
+    folder, record = done
+    model = models.build("small", record["num_classes"])
+    checkpoints.load_weights(model, folder / "weights.safetensors")
+    assert checkpoints.weights_sha256(model) == record["weights_sha256"]
+    test_set = data.load("scene-digits", "test", n=20)
+    found = evaluation.evaluate(model, test_set, ["natural"])
+    assert found == pytest.approx(record["metrics"], abs=1e-4)
+    # Made by hand from the parts, the run ends in the same weights.
+    again = models.build("small", 10, seed=3)
+    train_set = data.load("scene-digits", "train", n=40)
+    method = TINY.method("part", eps_low=6 / 255)
+    training.fit(again, train_set, method, TINY.config, progress=False)
+    assert checkpoints.weights_sha256(again) == record["weights_sha256"]
+
+
+def test_a_run_that_was_cut_off_goes_on(
+    done: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, record = done
+    method = TINY.method("part", eps_low=6 / 255)
+    save = checkpoints.save_state
+
+    def save_and_stop(*arguments: Any) -> None:
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "save_state", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(TINY, method, folder=tmp_path, attacks=["natural"], **SIZES)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    monkeypatch.setattr(checkpoints, "save_state", save)
+    found = run(TINY, method, folder=tmp_path, attacks=["natural"], **SIZES)
+    assert found["weights_sha256"] == record["weights_sha256"]
+    assert len(found["history"]) == 2
+
+
+def test_a_trial_of_a_few_batches_does_not_become_the_run(tmp_path: Path) -> None:
+    method = TINY.method("natural")
+    trial = run(TINY, method, folder=tmp_path, attacks=["natural"], max_batches=1, **SIZES)
+    assert trial["max_batches"] == 1
+    with pytest.raises(ValueError, match="another run"):
+        run(TINY, method, folder=tmp_path, attacks=["natural"], **SIZES)
+
+
+def test_a_label_and_the_default_attacks(tmp_path: Path) -> None:
+    one = TINY.with_config(epochs=1)
+    record = run(one, one.method("natural"), folder=tmp_path, label="NT", **SIZES)
+    assert record["label"] == "NT"
+    assert list(record["metrics"]) == ["natural", "pgd20"]
+    assert all(0 <= value <= 100 for value in record["metrics"].values())
+    assert record["metrics"]["pgd20"] <= record["metrics"]["natural"]
+
+
+@pytest.fixture
+def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = data.load
+    monkeypatch.setattr(
+        data, "load", lambda name, split, n=None, root=None: load(name, split, n=20)
+    )
+    monkeypatch.setattr(runs, "best_device", lambda: CPU)
+
+
+@pytest.mark.usefixtures("_small_sets")
+def test_train_or_load_trains_once_and_refuses_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = TINY.with_config(epochs=1)
+    first = train_or_load(chosen, chosen.method("natural"), folder=tmp_path)
+    assert not first.training
+    expected = checkpoints.weights_sha256(first)
+    assert json.loads((tmp_path / "result.json").read_text())["weights_sha256"] == expected
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a finished run was trained again")
+
+    monkeypatch.setattr(training, "fit", refuse)
+    again = train_or_load(chosen, chosen.method("natural"), folder=tmp_path)
+    assert checkpoints.weights_sha256(again) == expected
+    assert not again.training
+    others: list[tuple[Recipe, str]] = [
+        (chosen.with_config(seed=9), "natural"),
+        (chosen, "at"),
+        (replace(chosen, data="cifar10"), "natural"),
+        (replace(chosen, network="resnet18"), "natural"),
+    ]
+    for other, method in others:
+        with pytest.raises(ValueError, match=r"folder: .* holds another run, 'natural'"):
+            train_or_load(other, other.method(method), folder=tmp_path)
+
+
+def test_real_cifar10_trains_and_writes_a_result(cifar10_root: Path, tmp_path: Path) -> None:
+    chosen = recipe("cifar10/small").with_config(epochs=1, batch_size=32)
+    for name in ("at", "part"):
+        record = run(
+            chosen,
+            chosen.method(name),
+            folder=tmp_path / name,
+            attacks=["natural", "pgd2"],
+            max_batches=2,
+            root=cifar10_root,
+            **SIZES,
+        )
+        assert (record["data"], record["n_train"], record["n_test"]) == ("cifar10", 40, 20)
+        assert math.isfinite(record["history"][0]["loss"])
+        assert json.loads((tmp_path / name / "result.json").read_text()) == record
