@@ -37,3 +37,12 @@ def gradients_on() -> Iterator[None]:
     """Gradients work inside, also when the caller has switched them off."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """The global random state is the seed's inside, and as it was found after."""
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(seed)
+        yield
