@@ -74,7 +74,7 @@ def first_logits(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The model's logits for images that it has not seen yet, checked.
 
     Raises:
-        ValueError: names `x`, if the model cannot take it, or see `check_logits`.
+        ValueError: names `x`, if the model cannot take it, or `model` or `y` as `check_logits`.
     """
     try:
         logits: Tensor = model(x)
@@ -86,6 +86,8 @@ def first_logits(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
             f"{x.device}: {error}"
         ) from error
     check_logits(logits, y)
+    if torch.is_grad_enabled() and x.requires_grad and not logits.requires_grad:
+        raise ValueError("model: logits with a gradient are needed, found none")
     return logits
 
 

@@ -125,8 +125,6 @@ def _ascend(
     for step in range(steps):
         x_adv.requires_grad_(True)
         logits = model(x_adv) if step else checks.first_logits(model, x_adv, y)
-        if not logits.requires_grad:
-            raise ValueError("model: logits with a gradient are needed, found none")
         (gradient,) = torch.autograd.grad(objective(logits, y).sum(), x_adv)
         x_adv = x_adv.detach() + step_size * gradient.sign()
         if update == "multiply":
