@@ -208,6 +208,44 @@ def test_an_attack_that_only_adds_noise_fails(model: nn.Module) -> None:
     assert failed(diagnose(model, X, Y, attack=noise, steps=STEPS)) >= {"eps", "fgsm"}
 
 
+def test_an_attack_that_is_weaker_with_a_larger_budget_fails(model: nn.Module) -> None:
+    def uneven(model: nn.Module, x: Tensor, y: Tensor, eps: Any) -> Tensor:
+        return loop(model, x, y, eps if eps < 0.05 or eps == 0.5 else eps / 8)
+
+    assert failed(diagnose(model, X, Y, attack=uneven, steps=STEPS)) == {"eps"}
+
+
+@pytest.mark.parametrize(
+    ("sign", "strong"),
+    [
+        ("steps", lambda steps, restarts: steps < 25),
+        ("restarts", lambda steps, restarts: restarts > 1),
+    ],
+)
+def test_a_model_on_which_pgd_is_a_matter_of_luck_fails(
+    model: nn.Module, sign: str, strong: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lucky(model: Any, x: Tensor, *rest: Any, steps: int, restarts: int = 1, **more: Any) -> Any:
+        if not strong(steps, restarts):
+            return x
+        return pgd(model, x, *rest, steps=steps, restarts=restarts, **more)
+
+    monkeypatch.setattr(module, "pgd", lucky)
+    assert failed(diagnose(model, X, Y, attack=loop, steps=STEPS)) == {sign}
+
+
+def test_a_pixel_that_the_model_does_not_look_at_hides_nothing() -> None:
+    class Upper(Steep):
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.model(x[:, :, :1].mean(dim=(1, 2, 3), keepdim=True).flatten(1))
+            return logits
+
+    model = Upper(nn.Linear(1, 4))
+    y = model(X).argmax(dim=1)
+    found = {found.name: found for found in diagnose(model, X, y, steps=4).findings}
+    assert found["gradients"].figures == {"zero": 0}
+
+
 @pytest.mark.parametrize("defence", [Steep, Quantised])
 def test_a_model_that_hides_its_gradients_fails(model: nn.Module, defence: type[Steep]) -> None:
     report = diagnose(defence(model), X, Y, transfer_from=model, steps=STEPS)
@@ -241,13 +279,13 @@ def test_the_random_state_is_left_and_the_report_repeats(model: nn.Module) -> No
 
 @pytest.mark.parametrize("name", ["at", "part"])
 def test_the_zoos_robust_networks_pass(name: str) -> None:
-    images = data.load("scene-digits", "test", n=20)
+    images = data.load("scene-digits", "test", n=16)
     report = diagnose(
         zoo.load(name),
         images.images,
         images.labels,
         transfer_from=zoo.load("natural"),
-        steps=8,
+        steps=6,
     )
     assert failed(report) == set(), str(report)
 

@@ -75,11 +75,8 @@ def autoattack(
             'autoattack needs the package pyautoattack: pip install "partlib[eval]"'
         ) from error
 
-    clean = x.detach().float().contiguous().clone()
-    labels = y.long().clone()
-    wide = _Float32(model)
+    clean, labels, wide = x.detach().float().contiguous(), y.long(), _Float32(model)
     with untouched(model), gradients_on(), seeded(seed):
-        clean, labels = clean.clone(), labels.clone()  # never inference tensors
         with torch.no_grad():
             classes = checks.first_logits(wide, clean[:batch_size], labels[:batch_size]).shape[1]
         if classes < LEAST_CLASSES[version]:
