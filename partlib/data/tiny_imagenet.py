@@ -150,7 +150,7 @@ def _open(where: Path) -> Iterator[_Source]:
         return
     try:
         archive = zipfile.ZipFile(where)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
         raise FileNotFoundError(
             f"Tiny-ImageNet is damaged: {where} is no whole zip ({error})"
         ) from error
