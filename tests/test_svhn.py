@@ -86,7 +86,9 @@ def test_a_cut_is_read_only_without_verifying_and_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_set_says_what_where_and_what_to_do(tmp_path: Path) -> None:
-    wanted = rf"SVHN is missing.*train_32x32.mat in {tmp_path / 'svhn'}.*Put train_32x32.mat \(md5"
+    wanted = (
+        rf"SVHN is missing.*train_32x32.mat.* in {tmp_path / 'svhn'}.*Put train_32x32.mat \(md5"
+    )
     for verify in (True, False):
         with pytest.raises(FileNotFoundError, match=wanted):
             data.load("svhn", "train", root=tmp_path, verify=verify)
