@@ -128,6 +128,8 @@ def test_one_seed_claims_no_spread() -> None:
     assert (found.mean, found.n) == (88.0, 1)
     assert all(np.isnan([found.sd, found.low, found.high]))
     assert "one seed" in found.sentence()
+    assert found.text() == "88.0"
+    assert results.spread([87.0, 89.0]).text() == "88.0 ± 1.4"
 
 
 def test_differences_are_taken_seed_by_seed() -> None:
@@ -157,7 +159,7 @@ def test_measured_runs_are_found_beside_or_inside_the_library(
     assert results.measured("scene-digits", "small") == []
     inside = tmp_path / "partlib" / "measured" / "scene-digits" / "small"
     beside = tmp_path / "results" / "scene-digits" / "small"
-    for folder in (inside, beside):
+    for folder in (beside, inside):
         folder.mkdir(parents=True)
         (folder / "at-seed0.json").write_text(json.dumps({"label": folder.parts[-3]}))
         assert results.measured("scene-digits", "small") == [{"label": folder.parts[-3]}]
