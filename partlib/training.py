@@ -46,7 +46,7 @@ class TrainConfig:
         seed: seed of the order, the shifts and the random starts.
     """
 
-    epochs: int = 12
+    epochs: int = 8
     batch_size: int = 128
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 3e-3

@@ -18,7 +18,7 @@ from partlib.data.imageset import ImageSet
 
 SIDE = 32
 SIZES = range(16, 25)  # sides of the drawn digit, in pixels
-CONTRAST = (0.25, 0.60)  # of the ink against the mean of the scene under it
+CONTRAST = (0.08, 1.0)  # of the ink against the mean of the scene under it, before clipping
 SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}  # of digits and of photos
 DEFAULT_N = {"train": 10_000, "val": 1_000, "test": 2_000}
 CLASS_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
