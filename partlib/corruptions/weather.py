@@ -41,8 +41,7 @@ def snow(
     flakes = streak(flakes, radius, sigma, uniform(streams, -135, -45))
     grey: Array = (GREY * x).sum(axis=1, keepdims=True)
     x = mix * x + (1 - mix) * np.maximum(x, 1.5 * grey + 0.5)
-    fallen: Array = flakes + flakes[..., ::-1, ::-1]
-    return x + fallen
+    return x + flakes + flakes[..., ::-1, ::-1]
 
 
 def frost(x: Array, streams: Streams, image: float, weight: float) -> Array:
@@ -70,7 +69,8 @@ def ice(streams: Streams, size: tuple[int, ...]) -> Array:
         needles = np.maximum(needles, noise / noise.std(axis=(1, 2), keepdims=True))
     patches = plasma(streams, size, 2)
     haze = uniform(streams, 0.3, 0.85, 1, 1)
-    return ICE * (haze + 0.3 * patches * needles).clip(0, 1)[:, None]
+    light: Array = (haze + 0.3 * patches * needles).clip(0, 1)[:, None]
+    return ICE * light
 
 
 def fog(x: Array, streams: Streams, strength: float, decay: float) -> Array:
