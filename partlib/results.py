@@ -103,6 +103,10 @@ class Spread:
     low: float
     high: float
 
+    def text(self) -> str:
+        """Mean and standard deviation to one decimal, as tables show them."""
+        return f"{self.mean:.1f}" + (f" ± {self.sd:.1f}" if self.n > 1 else "")
+
     def sentence(self) -> str:
         """A difference in words, called an effect only where the interval leaves zero out."""
         if self.n < 2:
@@ -139,11 +143,16 @@ def over_seeds(runs: Iterable[dict[str, Any]], label: str, metric: str) -> Sprea
     return spread(numbers) if numbers else None
 
 
-def paired(runs: Iterable[dict[str, Any]], label: str, base: str, metric: str) -> Spread | None:
-    """The spread of the differences to a base, seed by seed; None without a common seed."""
+def differences(runs: Iterable[dict[str, Any]], label: str, base: str, metric: str) -> list[float]:
+    """A label's metric minus a base's, seed by seed; empty without a common seed."""
     runs = list(runs)
     ours, theirs = _by_seed(runs, label, metric), _by_seed(runs, base, metric)
-    both = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+
+
+def paired(runs: Iterable[dict[str, Any]], label: str, base: str, metric: str) -> Spread | None:
+    """The spread of `differences`; None without a common seed."""
+    both = differences(runs, label, base, metric)
     return spread(both) if both else None
 
 

@@ -1,5 +1,6 @@
 """Data: scene-digits is exact, fixed and leaks nothing; CIFAR-10 is whole or refused."""
 
+import hashlib
 import pickle
 import shutil
 import time
@@ -92,6 +93,21 @@ def test_same_seed_same_bytes_and_a_longer_set_begins_with_the_shorter() -> None
     assert same(first[:10], draw(n=10, seed=7))
     assert not same(first[:10], draw(n=10, seed=8))
     assert not torch.equal(draw("val").pixels, draw("test").pixels)
+
+
+def digest(s: ImageSet) -> str:
+    assert s.object_pixels is not None
+    parts = (s.pixels, s.labels, s.object_pixels)
+    return hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()[:16]
+
+
+def test_the_images_are_the_same_on_every_machine() -> None:
+    """Every measured result is of these images: if they change, all runs must be made again."""
+    assert {split: digest(data.load("scene-digits", split)) for split in SPLITS} == {
+        "train": "58d4e0df2ac31671",
+        "val": "0f06acef7992d1b6",
+        "test": "dbd463da15035bb7",
+    }
 
 
 def test_drawing_neither_reads_nor_moves_the_global_random_state() -> None:

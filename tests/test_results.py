@@ -128,6 +128,8 @@ def test_one_seed_claims_no_spread() -> None:
     assert (found.mean, found.n) == (88.0, 1)
     assert all(np.isnan([found.sd, found.low, found.high]))
     assert "one seed" in found.sentence()
+    assert found.text() == "88.0"
+    assert results.spread([87.0, 89.0]).text() == "88.0 ± 1.4"
 
 
 def test_differences_are_taken_seed_by_seed() -> None:

@@ -10,22 +10,24 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from importlib.resources import as_file, files
 
 from tools import notebooks
 from tools.notebooks import BUILD, ROOT
 
 PAGES = BUILD / "html" / "index.html"
 STAMP = BUILD / "stamps" / "pages"
-SOURCES = ("book", "notebooks", "partlib")
-PACKAGES = ("jupyter-book", "myst-nb", "Sphinx", "sphinx-book-theme")
+MATHJAX = BUILD / "static" / "mathjax"  # _build/static is one of html_static_path
+SOURCES = ("book", "notebooks", "partlib", "tools")
+PACKAGES = ("jupyter-book", "myst-nb", "Sphinx", "sphinx-book-theme", "sphinx-mathjax-offline")
 
 
 def digest_of_sources() -> str:
     """The digest of all that the pages are made from."""
-    files = [ROOT / "_config.yml", ROOT / "_toc.yml"]
+    sources = [ROOT / "_config.yml", ROOT / "_toc.yml"]
     for folder in SOURCES:
-        files += [p for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc"]
-    return notebooks.digest_of(files, *(f"{p} {version(p)}" for p in PACKAGES))
+        sources += [p for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    return notebooks.digest_of(sources, *(f"{p} {version(p)}" for p in PACKAGES))
 
 
 def render() -> int:
@@ -39,6 +41,7 @@ def render() -> int:
         print("  unchanged", flush=True)
         return 0
     STAMP.unlink(missing_ok=True)
+    vendor_mathjax()
     for folder in (".doctrees", "html"):
         shutil.rmtree(BUILD / folder, ignore_errors=True)
     jupyter_book = "from jupyter_book.cli.main import main; main()"
@@ -48,6 +51,18 @@ def render() -> int:
     if status == 0:
         notebooks.write(STAMP, digest)
     return status
+
+
+def vendor_mathjax() -> None:
+    """Copy what shows the formulas next to the pages, so that they need no other site."""
+    here = files("sphinx-mathjax-offline") / "static" / "mathjax"
+    with as_file(here) as source:
+        shutil.rmtree(MATHJAX, ignore_errors=True)
+        for name in ("tex-chtml.js", "output/chtml/fonts/woff-v2"):
+            target = MATHJAX / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (source / name).is_dir() else shutil.copyfile
+            copy(source / name, target)
 
 
 def main() -> int:

@@ -105,8 +105,8 @@ def draw_history(
 
     Args:
         history: one mapping for each epoch, or one list for each quantity. Names with "loss" are
-            losses; "epoch" is the axis (1, 2, ... without it); "lr", "budget" and "seconds" are
-            not drawn; all others are accuracies in percent.
+            losses; "epoch" is the axis (1, 2, ... without it); "lr", "mean_eps" and "seconds"
+            are not drawn; all others are accuracies in percent.
         alt: what the figure shows, for a reader who cannot see it.
 
     Raises:
@@ -114,7 +114,7 @@ def draw_history(
     """
     table = pd.DataFrame(history)
     x = table["epoch"] if "epoch" in table else pd.Series(range(1, len(table) + 1))
-    names = [str(c) for c in table if c not in ("epoch", "lr", "budget", "seconds")]
+    names = [str(c) for c in table if c not in ("epoch", "lr", "mean_eps", "seconds")]
     losses = [c for c in names if "loss" in c]
     parts = [(losses, "loss"), ([c for c in names if c not in losses], "accuracy (%)")]
     parts = [(columns, ylabel) for columns, ylabel in parts if columns and len(table)]
@@ -176,6 +176,8 @@ def _groups(groups: Groups, alt: str, ylabel: str, mark: str) -> Picture:
             sns.stripplot(**keys, **look, alpha=0.6, legend=False, ax=ax)
             for dots in ax.collections:  # beside the error bar, not on it
                 dots.set_offsets(np.add(dots.get_offsets(), (0.16 / n, 0.0)))
+        if data["value"].min() < 0 < data["value"].max():
+            ax.axhline(0, color="black", linewidth=1)
         ax.set(xlabel="", ylabel=ylabel)
         _legend(ax, f"{mark}, line: ± 1 sd, dots: seeds" if len(seeds) else "")
         return finish(figure, alt)

@@ -229,11 +229,13 @@ def _grid(
     total = 2 * _GAP + columns * width + (columns - 1) * _GAP
     if bar is not None:
         label, cmap, (low, high) = bar
-        ramp = mpl.colormaps[cmap](np.linspace(0, 1, width), bytes=True)[None, :, :3]
-        left = (total - width) // 2
+        # Wide enough for the label between the two ends.
+        span = min(total - 2 * _GAP, max(width, round(0.6 * LETTER * (len(label) + 6))))
+        ramp = mpl.colormaps[cmap](np.linspace(0, 1, span), bytes=True)[None, :, :3]
+        left = (total - span) // 2
         placed.append((y + 4, left, ramp.repeat(_GAP, 0)))
         y += _GAP + 8
-        words += [(left, y, f"{low:g}"), (total / 2, y, label), (left + width, y, f"{high:g}")]
+        words += [(left, y, f"{low:g}"), (total / 2, y, label), (left + span, y, f"{high:g}")]
         y += LINE
     with mpl.style.context(["default", STYLE]):
         figure = Figure(figsize=(total / DPI, y / DPI), dpi=DPI)

@@ -1,0 +1,66 @@
+"""The zoo: what its cards say is what its weights do."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from partlib import data, evaluation, zoo
+
+NAMES = ("at", "natural", "part")
+
+
+def test_the_zoo_has_the_three_ways_to_train() -> None:
+    assert zoo.names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_says_how_its_weights_were_made(name: str) -> None:
+    card = zoo.card(name)
+    assert card["command"].startswith(f"python -m partlib train scene-digits {name} ")
+    assert (card["label"], card["data"], card["network"], card["seed"]) == (
+        name,
+        "scene-digits",
+        "small",
+        0,
+    )
+    assert card["commit"]
+    assert not card["commit"].endswith("+"), "made from code that was not committed"
+    assert card["seconds"]["train"] > 0
+    assert (zoo.HERE / f"{name}.safetensors").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_is_measured_again(name: str) -> None:
+    model, card = zoo.load(name), zoo.card(name)
+    test = data.load("scene-digits", "test")
+    assert len(test) == card["n_test"]
+    found = evaluation.evaluate(model, test, tuple(card["metrics"]))
+    # Another processor rounds a few gradients to the other sign: six images in 2,000.
+    assert found == pytest.approx(card["metrics"], abs=0.31)
+
+
+def test_networks_are_ready_to_use() -> None:
+    model = zoo.load("natural")
+    assert not model.training
+    assert model(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_weights_that_are_not_the_cards_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copyfile(zoo.HERE / "at.json", tmp_path / "at.json")
+    shutil.copyfile(zoo.HERE / "natural.safetensors", tmp_path / "at.safetensors")
+    monkeypatch.setattr(zoo, "HERE", tmp_path)
+    with pytest.raises(ValueError, match="the weights of 'at' are not those of its card"):
+        zoo.load("at")
+    with pytest.raises(ValueError, match="name: one of at is needed, found 'natural'"):
+        zoo.load("natural")
+
+
+def test_the_zoo_is_the_first_seed_of_the_results() -> None:
+    for name in NAMES:
+        record = Path(zoo.HERE).parents[1] / f"results/scene-digits/small/{name}-seed0.json"
+        assert json.loads(record.read_text()) == zoo.card(name)
