@@ -146,9 +146,10 @@ def test_the_change_is_the_published_one(name: str, photos: Tensor) -> None:
 
 
 @every
-@pytest.mark.parametrize("severity", [1, 3, 5])
+@pytest.mark.parametrize("severity", [1, 5])
 def test_an_image_does_not_see_its_batch(name: str, severity: int, photos: Tensor) -> None:
-    x = photos[:12]
+    x = photos[:12].double()
+    before = x.clone()
     whole = corrupt(x, name, severity, seed=3)
     assert torch.equal(whole, corrupt(x, name, severity, seed=3))
     assert torch.equal(whole[7:9], corrupt(x[7:9], name, severity, seed=3, first=7))
@@ -157,6 +158,7 @@ def test_an_image_does_not_see_its_batch(name: str, severity: int, photos: Tenso
     other = x.clone()
     other[:5], other[6:] = 0, 1
     assert torch.equal(whole[5], corrupt(other, name, severity, seed=3)[5])
+    assert torch.equal(x, before), "also where no copy is needed to compute"
 
 
 @every
@@ -186,11 +188,11 @@ def test_other_sizes_work(name: str, size: tuple[int, int], photos: Tensor) -> N
 
 
 @every
-@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_flat_images_are_finite(name: str, value: float) -> None:
+def test_flat_images_are_finite(name: str) -> None:
+    x = torch.stack([flat(value, 1)[0] for value in (0, 0.5, 1)])
     for severity in SEVERITIES:
-        out = corrupt(flat(value, 3), name, severity)
-        assert 0 <= out.min() <= out.max() <= 1
+        out = corrupt(x, name, severity)
+        assert 0 <= out.min() <= out.max() <= 1  # NaN fails here too
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
@@ -476,6 +478,7 @@ GOOD: dict[str, Any] = {"x": flat(0.5, 2), "name": "fog", "severity": 1, "seed":
         ("severity", 0, "0"),
         ("severity", 6, "6"),
         ("severity", 2.5, "2.5"),
+        ("severity", 2.0, "2.0"),
         ("severity", True, "True"),
         ("severity", "3", "'3'"),
         ("seed", -1, "-1"),

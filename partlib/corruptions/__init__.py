@@ -48,7 +48,7 @@ def corrupt(x: Tensor, name: str, severity: int, *, seed: int = 0, first: int = 
             raise ValueError(f"{argument}: a whole number, 0 or more, is needed, found {value!r}")
     out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     for start in range(0, len(x), BLOCK):
-        block = x[start : start + BLOCK].detach().to("cpu", torch.float64, copy=True).numpy()
+        block = x[start : start + BLOCK].detach().to("cpu", torch.float64).numpy()
         numbers = range(first + start, first + start + len(block))
         streams = [stream(seed, name, number) for number in numbers]
         changed = function(block, streams, *settings).clip(0, 1)

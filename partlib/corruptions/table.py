@@ -74,7 +74,7 @@ def row(name: str, severity: int) -> tuple[Callable[..., Array], tuple[float, ..
     """
     if name not in NAMES:
         raise ValueError(f"name: one of {', '.join(NAMES)} is needed, found {name!r}")
-    if isinstance(severity, bool) or severity not in SEVERITIES:
+    if type(severity) is not int or severity not in SEVERITIES:  # True and 1.0 equal 1
         raise ValueError(f"severity: a whole number from 1 to 5 is needed, found {severity!r}")
     function, settings = TABLE[name]
     return function, settings[severity - 1]
