@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from partlib import checkpoints, data, doctor, evaluation, runs, zoo
+from partlib import checkpoints, corruptions, data, doctor, evaluation, runs, zoo
 from partlib.recipes import BASES, METHODS, recipe
 
 app = typer.Typer(
@@ -129,6 +129,9 @@ def evaluate(
         list[str] | None, typer.Option(help="natural, fgsm, pgd20, mma, aa; may be repeated.")
     ] = None,
     eps: Annotated[float, typer.Option(help="The budget in 1/255.")] = 8,
+    with_corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="The 19 of CIFAR-10-C too, generated.")
+    ] = False,
     n_test: Annotated[int, typer.Option(help="How many test images.")] = 500,
     as_json: Json = False,
 ) -> None:
@@ -139,13 +142,19 @@ def evaluate(
     net = zoo.load(model).to(runs.best_device())
     test_set = data.load(zoo.card(model)["data"], "test", n=n_test)
     found = evaluation.evaluate(
-        net, test_set, attack or ["natural", "pgd20"], eps=eps / 255, progress=True
+        net,
+        test_set,
+        attack or ["natural", "pgd20"],
+        eps=eps / 255,
+        corruptions=corruptions.NAMES if with_corruptions else (),
+        progress=True,
     )
     if as_json:
         print(json.dumps(found))
         return
     for name, value in found.items():
-        print(f"{name:10} {value:6.2f} %  of {n_test} test images at eps {eps:g}/255")
+        how = "mean of 5 severities" if name.startswith("corruption/") else f"at eps {eps:g}/255"
+        print(f"{name:10} {value:6.2f} %  of {n_test} test images {how}")
 
 
 @app.command(name="doctor")

@@ -158,6 +158,18 @@ def test_evaluate_measures_a_network_of_the_zoo(trained: Path) -> None:
     assert result.stdout == f"fgsm       {natural:6.2f} %  of 10 test images at eps 0/255\n"
 
 
+@pytest.mark.usefixtures("_tiny_zoo")
+def test_evaluate_measures_corruptions_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.corruptions, "NAMES", ("fog", "snow"))
+    arguments = ["evaluate", "at", "--n-test", "10", "--attack", "natural", "--corruptions"]
+    found = json.loads(invoke(*arguments, "--json").stdout)
+    assert list(found) == ["natural", "corruption/fog", "corruption/snow"]
+    lines = invoke(*arguments).stdout.splitlines()
+    value = found["corruption/fog"]
+    assert lines[1] == f"corruption/fog {value:6.2f} %  of 10 test images mean of 5 severities"
+    assert lines[0].endswith("test images at eps 8/255")
+
+
 def test_doctor_prints_text_or_json() -> None:
     text = invoke("doctor", "--no-probe").stdout
     for word in ("system", "device", "threads", "precision", "torch", "scene-digits: embedded"):
