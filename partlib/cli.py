@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from partlib import checkpoints, data, doctor, evaluation, runs, zoo
-from partlib.recipes import METHODS, recipe
+from partlib.recipes import BASES, METHODS, recipe
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +31,9 @@ def train(
     paper: Annotated[bool, typer.Option(help="The paper's settings.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's epochs.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and attacks.")] = 0,
+    base: Annotated[
+        str | None, typer.Option(help=f"PART: one of {', '.join(BASES)} [default: at].")
+    ] = None,
     eps_low: Annotated[
         float | None, typer.Option(help="PART: budget of unimportant pixels, in 1/255.")
     ] = None,
@@ -56,17 +59,22 @@ def train(
 
     python -m partlib train cifar10 part --model small --epochs 1
 
+    python -m partlib train scene-digits part --base trades
+
     python -m partlib train cifar10 part --model resnet18 --eps-low 7 --refresh 10
     """
     chosen = recipe(f"{dataset}/{model}" + ("/paper" if paper else "")).with_config(seed=seed)
     if epochs is not None:
         chosen = chosen.with_config(epochs=epochs)
     extra: dict[str, Any] = {}
+    if base is not None:
+        extra["base"] = base
     if eps_low is not None:
         extra["eps_low"] = eps_low / 255
     if refresh is not None:
         extra["refresh"] = refresh
-    label = method
+    made = chosen.method(method, **extra)
+    label = made.name
     if eps_low is not None:
         label += f"-low{eps_low:g}"
     if refresh is not None:
@@ -74,7 +82,7 @@ def train(
     folder = out or Path("runs") / f"{dataset}-{model}-{label}-seed{seed}"
     found = runs.run(
         chosen,
-        chosen.method(method, **extra),
+        made,
         folder=folder,
         label=label,
         command="python -m partlib " + shlex.join(sys.argv[1:]),
@@ -97,7 +105,7 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(help="A network of the zoo: natural, at or part.")],
     attack: Annotated[
-        list[str] | None, typer.Option(help="natural, fgsm, pgd20, ...; may be repeated.")
+        list[str] | None, typer.Option(help="natural, fgsm, pgd20, mma, aa; may be repeated.")
     ] = None,
     eps: Annotated[float, typer.Option(help="The budget in 1/255.")] = 8,
     n_test: Annotated[int, typer.Option(help="How many test images.")] = 500,
@@ -143,7 +151,7 @@ def main() -> None:
     """Run the command line; what a user can mend is said in one line, without a traceback."""
     try:
         app()
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+    except (ValueError, FileNotFoundError, FloatingPointError, ImportError) as error:
         print(f"partlib: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from partlib.attacks import fgsm, pgd
+from partlib.attacks import autoattack, fgsm, mma, pgd
 from partlib.data import ImageSet
 from partlib.preserve import untouched
 
@@ -31,9 +31,10 @@ def evaluate(
     Args:
         model: maps images in [0, 1] to logits. Left as it was found.
         test_set: the images, on any device.
-        attacks: "natural", "fgsm", or "pgd" and a number of steps, such as "pgd20".
-        eps: the budget of every attack. PGD's steps are eps / 4 (2/255 at 8/255), from a random
-            start.
+        attacks: "natural", "fgsm", "pgd" and a number of steps, such as "pgd20", "mma" (k = 3,
+            20 steps) or "aa" (AutoAttack, standard, from the extra "eval").
+        eps: the budget of every attack. The steps of PGD and MMA are eps / 4 (2/255 at 8/255),
+            from a random start.
         batch_size: images at a time.
         progress: whether to show a bar.
 
@@ -42,6 +43,7 @@ def evaluate(
 
     Raises:
         ValueError: an unknown attack, or a set without images.
+        ImportError: "aa" without its package.
     """
     if len(test_set) == 0:
         raise ValueError("test_set: at least one image is needed, found none")
@@ -65,13 +67,19 @@ def attack_named(name: str, *, eps: float) -> Attack:
     Raises:
         ValueError: an unknown name.
     """
-    match = re.fullmatch(r"natural|fgsm|pgd([1-9]\d*)", name)
+    match = re.fullmatch(r"natural|fgsm|mma|aa|pgd([1-9]\d*)", name)
     if match is None:
-        raise ValueError(f'attacks: "natural", "fgsm" or such as "pgd20" is needed, found {name!r}')
+        raise ValueError(
+            f'attacks: "natural", "fgsm", "mma", "aa" or such as "pgd20" is needed, found {name!r}'
+        )
     if name == "natural" or eps == 0:
         return lambda model, x, y: x
     if name == "fgsm":
         return lambda model, x, y: fgsm(model, x, y, eps)
+    if name == "mma":
+        return lambda model, x, y: mma(model, x, y, eps, step_size=eps / 4)
+    if name == "aa":
+        return lambda model, x, y: autoattack(model, x, y, eps)
     steps = int(match[1])
     return lambda model, x, y: pgd(model, x, y, eps, step_size=eps / 4, steps=steps)
 

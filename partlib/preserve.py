@@ -37,3 +37,51 @@ def gradients_on() -> Iterator[None]:
     """Gradients work inside, also when the caller has switched them off."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """The global random state is the seed's inside, and as it was found after."""
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def watched(model: nn.Module) -> Iterator[set[str]]:
+    """After the block the model is as it was before, and the set names what had changed.
+
+    The block sees the model in its own modes, unlike that of `untouched`. The names are "modes",
+    "requires_grad", "gradients" (a `.grad` was written) and "weights or statistics".
+    """
+    changed: set[str] = set()
+    parameters = list(model.parameters())
+    modes = [(module, module.training) for module in model.modules()]
+    needed = [parameter.requires_grad for parameter in parameters]
+    grads = [None if p.grad is None else p.grad.clone() for p in parameters]
+    values = [(t, t.detach().clone()) for t in (*parameters, *model.buffers())]
+    try:
+        yield changed
+    finally:
+        for module, mode in modes:
+            if module.training != mode:
+                changed.add("modes")
+            module.training = mode
+        for parameter, need, grad in zip(parameters, needed, grads, strict=True):
+            if parameter.requires_grad != need:
+                changed.add("requires_grad")
+            parameter.requires_grad_(need)
+            if not _same(parameter.grad, grad):
+                changed.add("gradients")
+            parameter.grad = grad
+        for tensor, value in values:
+            if not torch.equal(tensor, value):
+                changed.add("weights or statistics")
+                tensor.data.copy_(value)
+
+
+def _same(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one, other)

@@ -34,8 +34,9 @@ class Recipe:
         """A method of `partlib.methods` by name, with this recipe's inner attack.
 
         Args:
-            name: "natural", "at" or "part".
-            settings: further arguments of `methods.part`.
+            name: "natural", "at", "trades", "mart" or "part".
+            settings: further arguments of `methods.part`, and its `base` by name: "at", which
+                is also the default, "trades" or "mart".
 
         Raises:
             ValueError: an unknown name, or settings for a method that takes none.
@@ -46,17 +47,20 @@ class Recipe:
             raise ValueError(f"settings: {name} takes none, found {settings!r}")
         if name == "natural":
             return methods.natural()
-        base = methods.at(steps=self.steps, step_size=self.step_size)
-        if name == "at":
-            return base
-        return methods.part(base, **{"warmup": self.warmup, **settings})
+        if name in BASES:
+            return BASES[name](steps=self.steps, step_size=self.step_size)
+        base = settings.pop("base", "at")
+        if base not in BASES:
+            raise ValueError(f"base: one of {', '.join(BASES)} is needed, found {base!r}")
+        return methods.part(self.method(base), **{"warmup": self.warmup, **settings})
 
     def with_config(self, **changes: Any) -> Recipe:
         """The same recipe with some settings of its configuration changed."""
         return replace(self, config=replace(self.config, **changes))
 
 
-METHODS = ("natural", "at", "part")
+BASES = {"at": methods.at, "trades": methods.trades, "mart": methods.mart}
+METHODS = ("natural", *BASES, "part")
 
 SMALL = TrainConfig()
 """For small networks, minutes on a CPU: the budget grows during the first half of the steps."""

@@ -1,9 +1,4 @@
-"""Attacks: plain functions of a model, images, labels and a budget that return adversarial images.
-
-All of them keep two promises. Every adversarial pixel stays within its own budget and in [0, 1].
-And the model is left as it was found: modes, `requires_grad`, `.grad`, BatchNorm statistics, and
-the global random state, also when an attack raises.
-"""
+"""The fast gradient sign method and projected gradient descent."""
 
 from __future__ import annotations
 
@@ -14,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from partlib import budgets
+from partlib.attacks import checks
 from partlib.budgets import Budget
 from partlib.preserve import gradients_on, untouched
 
@@ -85,13 +80,13 @@ def pgd(
     Raises:
         ValueError: an argument is not as above, or the model's outputs are not logits.
     """
-    _check_images(x)
-    _check_labels(y, x)
-    budget = budgets.check(eps, x)
-    _check_settings(step_size, steps, random_start, restarts, loss, update)
+    budget = checks.inputs(model, x, y, eps)
+    checks.step(step_size)
+    checks.count("steps", steps, least=0)
+    checks.count("restarts", restarts, least=1)
+    _check_choices(random_start, loss, update)
+    generator = checks.source(generator, x)
     x, y = x.detach(), y.long()
-    if generator is None:
-        generator = torch.Generator(device=x.device).manual_seed(0)
     with untouched(model), gradients_on():
         x, y, budget = x.clone(), y.clone(), budget.clone()  # never inference tensors
         objective = _objective(loss, model, x, y)
@@ -129,9 +124,7 @@ def _ascend(
         weight = torch.where(widest > 0, budget / widest, 0)
     for step in range(steps):
         x_adv.requires_grad_(True)
-        logits = model(x_adv)
-        if step == 0:
-            check_logits(logits, y)
+        logits = model(x_adv) if step else checks.first_logits(model, x_adv, y)
         (gradient,) = torch.autograd.grad(objective(logits, y).sum(), x_adv)
         x_adv = x_adv.detach() + step_size * gradient.sign()
         if update == "multiply":
@@ -166,9 +159,9 @@ def _objective(
         return margin
     if loss == "kl":
         with torch.no_grad():  # once a batch: the clean prediction does not move
-            clean = F.log_softmax(model(x), dim=1)
+            clean = log_softmax(checks.first_logits(model, x, y))
         return lambda logits, y: F.kl_div(
-            F.log_softmax(logits, dim=1), clean, log_target=True, reduction="none"
+            log_softmax(logits), clean, log_target=True, reduction="none"
         ).sum(dim=1)
     assert callable(loss)
     return loss
@@ -186,48 +179,18 @@ def _badness(
 ) -> Tensor:
     """A score (N,) that puts any wrong prediction above any right one, then goes by the loss."""
     with torch.no_grad():
-        logits = model(x_adv)
-        check_logits(logits, y)
+        logits = checks.first_logits(model, x_adv, y)
         fooled = margin(logits, y) > 0
         # The arctangent keeps the order of losses and bounds them.
         return fooled * 4.0 + objective(logits, y).atan()
 
 
-def _check_images(x: Tensor) -> None:
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        found = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"x: a float tensor in [0, 1] is needed, found {found}")
-    if x.dim() != 4:
-        raise ValueError(f"x: the shape (N, C, H, W) is needed, found {tuple(x.shape)}")
-    if x.numel() == 0:
-        raise ValueError(f"x: at least one image is needed, found the shape {tuple(x.shape)}")
-    low, high = (v.item() for v in x.detach().aminmax())
-    if not 0 <= low <= high <= 1:  # NaN fails here too
-        raise ValueError(
-            f"x: values in [0, 1] are needed, found {low} to {high}; "
-            "put any normalisation inside the model"
-        )
+def log_softmax(logits: Tensor) -> Tensor:
+    """Log-probabilities (N, K), in float32 at least: a divergence is lost in bfloat16."""
+    return F.log_softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
-def _check_labels(y: Tensor, x: Tensor) -> None:
-    if not isinstance(y, Tensor) or y.dtype not in (torch.int64, torch.int32, torch.uint8):
-        found = y.dtype if isinstance(y, Tensor) else type(y).__name__
-        raise ValueError(f"y: a tensor of whole numbers is needed, found {found}")
-    if y.shape != x.shape[:1]:
-        raise ValueError(
-            f"y: one label an image, shape ({len(x)},), is needed, found {tuple(y.shape)}"
-        )
-
-
-def _check_settings(
-    step_size: float, steps: int, random_start: object, restarts: int, loss: object, update: object
-) -> None:
-    if not 0 < step_size < float("inf"):
-        raise ValueError(f"step_size: a value above 0 is needed, found {step_size!r}")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps: a whole number, 0 or more, is needed, found {steps!r}")
-    if isinstance(restarts, bool) or not isinstance(restarts, int) or restarts < 1:
-        raise ValueError(f"restarts: a whole number, 1 or more, is needed, found {restarts!r}")
+def _check_choices(random_start: object, loss: object, update: object) -> None:
     if random_start not in (True, False, "uniform", "normal"):
         raise ValueError(
             f'random_start: True, False, "uniform" or "normal" is needed, found {random_start!r}'
@@ -236,28 +199,3 @@ def _check_settings(
         raise ValueError(f'loss: "ce", "kl", "margin" or a callable is needed, found {loss!r}')
     if update not in ("clamp", "multiply"):
         raise ValueError(f'update: "clamp" or "multiply" is needed, found {update!r}')
-
-
-def check_logits(logits: Tensor, y: Tensor) -> None:
-    """Refuse what is not a row of finite logits an image, or labels that have no logit.
-
-    Raises:
-        ValueError: names `model` or `y` and what was found.
-    """
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(y):
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"model: logits of shape ({len(y)}, K) are needed, found {found}")
-    classes = logits.shape[1]
-    if classes < 2:
-        raise ValueError(f"model: logits for at least 2 classes are needed, found {classes}")
-    values = logits.detach().float()
-    if not values.isfinite().all():
-        raise ValueError("model: finite logits are needed, found NaN or infinity")
-    if (values >= 0).all() and ((values.sum(dim=1) - 1).abs() < 1e-3).all():
-        raise ValueError(
-            "model: logits are needed, found probabilities (rows that are not negative and sum "
-            "to 1); leave out the softmax"
-        )
-    low, high = y.min().item(), y.max().item()
-    if low < 0 or high >= classes:
-        raise ValueError(f"y: labels in [0, {classes}) are needed, found {low} to {high}")

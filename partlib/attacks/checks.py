@@ -1,0 +1,116 @@
+"""What attacks refuse: bad images, labels and outputs, each named with what was found."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from partlib import budgets
+from partlib.budgets import Budget
+
+
+def inputs(model: nn.Module, x: Tensor, y: Tensor, eps: Budget) -> Tensor:
+    """Check what every attack is given; the budget as a tensor that broadcasts to x.
+
+    Raises:
+        ValueError: names `model`, `x`, `y` or `eps` and what was found.
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model: a torch.nn.Module is needed, found {type(model).__name__}")
+    _images(x)
+    _labels(y, x)
+    return budgets.check(eps, x)
+
+
+def _images(x: Tensor) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        found = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"x: a float tensor in [0, 1] is needed, found {found}")
+    if x.dim() != 4:
+        raise ValueError(f"x: the shape (N, C, H, W) is needed, found {tuple(x.shape)}")
+    if x.numel() == 0:
+        raise ValueError(f"x: at least one image is needed, found the shape {tuple(x.shape)}")
+    low, high = (v.item() for v in x.detach().aminmax())
+    if not 0 <= low <= high <= 1:  # NaN fails here too
+        raise ValueError(
+            f"x: values in [0, 1] are needed, found {low} to {high}; "
+            "put any normalisation inside the model"
+        )
+
+
+def _labels(y: Tensor, x: Tensor) -> None:
+    if not isinstance(y, Tensor) or y.dtype not in (torch.int64, torch.int32, torch.uint8):
+        found = y.dtype if isinstance(y, Tensor) else type(y).__name__
+        raise ValueError(f"y: a tensor of whole numbers is needed, found {found}")
+    if y.shape != x.shape[:1]:
+        raise ValueError(
+            f"y: one label an image, shape ({len(x)},), is needed, found {tuple(y.shape)}"
+        )
+
+
+def step(step_size: float) -> None:
+    """Refuse a step that is not a positive, finite number."""
+    if not isinstance(step_size, (int, float)) or not 0 < step_size < float("inf"):
+        raise ValueError(f"step_size: a value above 0 is needed, found {step_size!r}")
+
+
+def count(name: str, value: int, *, least: int) -> None:
+    """Refuse what is not a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}: a whole number, {least} or more, is needed, found {value!r}")
+
+
+def source(generator: torch.Generator | None, x: Tensor) -> torch.Generator:
+    """The generator on x's device, by default a fresh one with seed 0."""
+    if generator is None:
+        return torch.Generator(device=x.device).manual_seed(0)
+    if not isinstance(generator, torch.Generator) or generator.device.type != x.device.type:
+        found = getattr(generator, "device", type(generator).__name__)
+        raise ValueError(f"generator: a torch.Generator on {x.device} is needed, found {found}")
+    return generator
+
+
+def first_logits(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """The model's logits for images that it has not seen yet, checked.
+
+    Raises:
+        ValueError: names `x`, if the model cannot take it, or `model` or `y` as `check_logits`.
+    """
+    try:
+        logits: Tensor = model(x)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(
+            f"x: images that the model takes are needed, found {tuple(x.shape)} of {x.dtype} on "
+            f"{x.device}: {error}"
+        ) from error
+    check_logits(logits, y)
+    if torch.is_grad_enabled() and x.requires_grad and not logits.requires_grad:
+        raise ValueError("model: logits with a gradient are needed, found none")
+    return logits
+
+
+def check_logits(logits: Tensor, y: Tensor) -> None:
+    """Refuse what is not a row of finite logits an image, or labels that have no logit.
+
+    Raises:
+        ValueError: names `model` or `y` and what was found.
+    """
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(y):
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"model: logits of shape ({len(y)}, K) are needed, found {found}")
+    classes = logits.shape[1]
+    if classes < 2:
+        raise ValueError(f"model: logits for at least 2 classes are needed, found {classes}")
+    values = logits.detach().float()
+    if not values.isfinite().all():
+        raise ValueError("model: finite logits are needed, found NaN or infinity")
+    if (values >= 0).all() and ((values.sum(dim=1) - 1).abs() < 1e-3).all():
+        raise ValueError(
+            "model: logits are needed, found probabilities (rows that are not negative and sum "
+            "to 1); leave out the softmax"
+        )
+    low, high = y.min().item(), y.max().item()
+    if low < 0 or high >= classes:
+        raise ValueError(f"y: labels in [0, {classes}) are needed, found {low} to {high}")
