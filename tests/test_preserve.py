@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from partlib import methods
 from partlib.attacks import fgsm, pgd
-from partlib.cam import grad_cam
+from partlib.cam import cam, grad_cam, layer_cam, xgrad_cam
 from partlib.models import Classifier, PooledLinear
 from partlib.preserve import gradients_on, untouched
 
@@ -108,6 +108,9 @@ USES: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
     "pgd, restarts": attack(restarts=3),
     "grad_cam": lambda model, x, y: grad_cam(model, x),
     "grad_cam, target": lambda model, x, y: grad_cam(model, x, y),
+    "cam, layer": lambda model, x, y: cam(model, x, layer="features"),
+    "xgrad_cam, layer": lambda model, x, y: xgrad_cam(model, x, layer="features.4"),
+    "layer_cam, layer": lambda model, x, y: layer_cam(model, x, y, layer="features.0"),
     "part's budget": part_budget,
     "part's attack": part_attack,
 }
@@ -190,13 +193,14 @@ def test_also_when_the_model_raises(name: str, fatal: int, context: Callable[...
     assert model.calls == fatal
 
 
-@pytest.mark.parametrize(("part", "fatal"), [("features", 1), ("head", 1), ("head", 2)])
-def test_also_when_a_part_of_it_raises_under_grad_cam(part: str, fatal: int) -> None:
+@pytest.mark.parametrize("layer", [None, "features"])
+@pytest.mark.parametrize("part", ["features", "head"])
+def test_also_when_a_part_of_it_raises_under_grad_cam(part: str, layer: str | None) -> None:
     model = mixed(head="general")
-    setattr(model, part, Breaking(getattr(model, part), fatal))
+    setattr(model, part, Breaking(getattr(model, part), 1))
     before = trace(model)
     with pytest.raises(RuntimeError, match="out of order"):
-        grad_cam(model, X)
+        grad_cam(model, X, layer=layer)
     assert_same(trace(model), before)
 
 
