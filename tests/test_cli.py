@@ -95,6 +95,38 @@ def test_train_takes_the_recipe_that_was_asked_for(
     assert invoke("train", *arguments).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "label"),
+    [
+        (["trades"], "trades"),
+        (["part", "--base", "at"], "part"),
+        (["part", "--base", "trades"], "part-trades"),
+        (["part", "--base", "mart", "--eps-low", "6", "--refresh", "2"], "part-mart-low6-s2"),
+    ],
+)
+def test_a_label_names_the_base(
+    arguments: list[str], label: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(chosen: Any, method: Any, **settings: Any) -> dict[str, Any]:
+        assert label.startswith(method.name)
+        assert settings["label"] == label
+        assert settings["folder"] == Path(f"runs/scene-digits-small-{label}-seed0")
+        return {"metrics": {}, "seconds": {"train": 1}}
+
+    monkeypatch.setattr(cli.runs, "run", run)
+    assert invoke("train", "scene-digits", *arguments).exit_code == 0
+
+
+def test_part_trains_around_trades_and_mart(tmp_path: Path) -> None:
+    for base in ("trades", "mart"):
+        out = tmp_path / base
+        arguments = ["scene-digits", "part", "--base", base, *TINY, "--out", str(out)]
+        assert invoke("train", *arguments).exit_code == 0
+        record = json.loads((out / "result.json").read_text())
+        assert record["label"] == f"part-{base}"
+        assert record["method"]["base"]["beta"] == 6
+
+
 @pytest.mark.usefixtures("_tiny_zoo")
 def test_evaluate_measures_a_network_of_the_zoo(trained: Path) -> None:
     record = json.loads((trained / "result.json").read_text())
@@ -127,9 +159,11 @@ def test_doctor_says_the_minutes_that_it_found(monkeypatch: pytest.MonkeyPatch) 
     ("arguments", "words"),
     [
         (["train", "mnist", "at"], "recipe: one of"),
-        (["train", "scene-digits", "magic"], "method: one of natural, at, part"),
+        (["train", "scene-digits", "magic"], "method: one of natural, at, trades, mart, part"),
         (["train", "scene-digits", "at", "--eps-low", "7"], "settings: at takes none"),
         (["train", "scene-digits", "part", "--eps-low", "9"], "eps_low: "),
+        (["train", "scene-digits", "part", "--base", "natural"], "base: one of at, trades, mart"),
+        (["train", "scene-digits", "mart", "--base", "at"], "settings: mart takes none"),
         (["train", "scene-digits", "at", "--epochs", "0"], "epochs: "),
         (["train", "scene-digits", "at", "--n-train", "0"], "n: at least 1 is needed, found 0"),
         (["train", "scene-digits", "at", "--seed", "-1"], "seed: "),
@@ -166,6 +200,7 @@ def test_a_missing_set_and_a_stop_are_said_too(
     stops: list[tuple[BaseException, int, str]] = [
         (FileNotFoundError("CIFAR-10 is missing"), 2, "partlib: CIFAR-10 is missing\n"),
         (FloatingPointError("the loss is nan"), 2, "partlib: the loss is nan\n"),
+        (ImportError("an extra is missing"), 2, "partlib: an extra is missing\n"),
     ]
     for error, code, line in stops:
 

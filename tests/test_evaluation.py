@@ -85,8 +85,29 @@ def test_an_attack_does_its_steps_and_no_more(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
+def test_mma_and_aa_are_the_attacks_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, float, dict[str, Any]]] = []
+
+    def spy(name: str) -> Callable[..., Tensor]:
+        def attack(model: nn.Module, x: Tensor, y: Tensor, eps: float, **settings: Any) -> Tensor:
+            calls.append((name, eps, settings))
+            return 1 - x  # the darkest is the brightest: every prediction is another one
+
+        return attack
+
+    for name in ("mma", "autoattack"):
+        monkeypatch.setattr(evaluation, name, spy(name))
+    found = evaluate(Brightness(), greys(), ["mma", "aa"], eps=8 / 255)
+    assert found == dict.fromkeys(["mma", "aa"], 100 - expected(0)), "predicted again"
+    assert calls == [("mma", 8 / 255, {"step_size": 2 / 255}), ("autoattack", 8 / 255, {})]
+
+
+def test_mma_counts_what_the_distances_say() -> None:
+    assert evaluate(Brightness(), greys(), ["mma"], eps=8 / 255) == {"mma": expected(8 / 255)}
+
+
 @pytest.mark.parametrize("eps", [0, 8 / 255])
-@pytest.mark.parametrize("name", ["pgd0", "pgd", "pgd-3", "pgd20 ", "PGD20", "auto", ""])
+@pytest.mark.parametrize("name", ["pgd0", "pgd", "pgd-3", "pgd20 ", "PGD20", "auto", "mma3", ""])
 def test_an_unknown_attack_is_refused_by_name(name: str, eps: float) -> None:
     with pytest.raises(ValueError, match=rf"attacks: .*found '{name}'"):
         evaluate(Brightness(), greys(), ["natural", name], eps=eps)

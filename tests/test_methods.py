@@ -187,6 +187,54 @@ def test_at_descends_the_loss_of_the_adversarial_images(method: Method) -> None:
     torch.testing.assert_close(loss, -torch.log_softmax(logits, dim=1)[range(4), Y].mean())
 
 
+@pytest.mark.parametrize(
+    ("method", "loss"), [(methods.trades, "kl"), (methods.mart, "ce")], ids=["trades", "mart"]
+)
+def test_trades_and_mart_attack_from_a_normal_start(
+    method: Callable[..., Method], loss: Any
+) -> None:
+    made, model, x = method(eps=0.1, steps=3, step_size=0.04), tiny(), random_images()
+    draws = [torch.Generator().manual_seed(4) for _ in range(2)]
+    expected = attacks.pgd(
+        model,
+        x,
+        Y,
+        0.1,
+        step_size=0.04,
+        steps=3,
+        loss=loss,
+        random_start="normal",
+        generator=draws[0],
+    )
+    budget = made.budget(model, x, Y, epoch=0)
+    assert budget == 0.1
+    assert torch.equal(made.attack(model, x, Y, budget, generator=draws[1]), expected)
+
+
+def test_trades_looks_at_the_clean_images_once_a_batch() -> None:
+    model, x = tiny(), random_images()
+    seen: list[Tensor] = []
+    model.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach().clone()))
+    methods.trades(steps=5).attack(model, x, Y, 0.1)
+    assert len(seen) == 6
+    assert [torch.equal(images, x) for images in seen] == [True] + [False] * 5
+
+
+@pytest.mark.parametrize("base", [methods.trades, methods.mart], ids=["trades", "mart"])
+def test_part_t_and_part_m_are_their_bases_with_a_mask(base: Callable[..., Method]) -> None:
+    made = base(eps=EPS, steps=2, beta=3)
+    wrapped, x, model = methods.part(made, eps_low=LOW), squares().images, bright()
+    assert wrapped.name == f"part-{made.name}"
+    assert wrapped.settings["base"] == made.settings
+    assert made.settings["beta"] == 3
+    y = torch.zeros(16, dtype=torch.int64)
+    budget = wrapped.budget(model, x, y, epoch=0)
+    torch.testing.assert_close(budget, lit(x), rtol=0, atol=1e-8)
+    x_adv = wrapped.attack(model, x, y, budget)
+    loss, _ = wrapped.outer(model, x, x_adv, y)
+    assert torch.equal(loss, made.outer(model, x, x_adv, y)[0])
+
+
 def test_at_is_pgd_in_a_constant_budget() -> None:
     method, model, x = methods.at(eps=0.1, steps=3, step_size=0.04), tiny(), random_images()
     budget = method.budget(model, x, Y, epoch=7)
@@ -226,6 +274,9 @@ def test_the_papers_settings_are_the_defaults() -> None:
         "ce",
     )
     assert method.settings["base"] == methods.at().settings
+    for made in (methods.trades(), methods.mart()):
+        assert (made.eps, made.steps, made.step_size) == (8 / 255, 10, 2 / 255)
+        assert made.settings["beta"] == 6
 
 
 @pytest.mark.parametrize(
@@ -233,6 +284,12 @@ def test_the_papers_settings_are_the_defaults() -> None:
     [
         (lambda: methods.at(eps=8), "eps: a value in [0, 1] is needed, found 8"),
         (lambda: methods.at(eps=-0.1), "eps: a value in [0, 1] is needed, found -0.1"),
+        (lambda: methods.trades(beta=-1), "beta: a value of 0 or more is needed, found -1"),
+        (
+            lambda: methods.mart(beta=float("nan")),
+            "beta: a value of 0 or more is needed, found nan",
+        ),
+        (lambda: methods.mart(eps=2), "eps: a value in [0, 1] is needed, found 2"),
         (lambda: methods.at(steps=0), "steps: 1 or more is needed, found 0"),
         (lambda: methods.at(step_size=0), "step_size: a value above 0 is needed, found 0"),
         (

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from partlib import methods
-from partlib.attacks import fgsm, pgd
+from partlib.attacks import fgsm, mma, pgd
 from partlib.cam import cam, grad_cam, layer_cam, xgrad_cam
 from partlib.models import Classifier, PooledLinear
-from partlib.preserve import gradients_on, untouched
+from partlib.preserve import gradients_on, seeded, untouched, watched
 
 X = torch.rand(4, 3, 6, 7, generator=torch.Generator().manual_seed(0))
 Y = torch.tensor([0, 1, 2, 1])
@@ -106,6 +106,7 @@ USES: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
     "pgd, kl, normal": attack(loss="kl", random_start="normal"),
     "pgd, margin, multiply": attack(loss="margin", update="multiply"),
     "pgd, restarts": attack(restarts=3),
+    "mma": lambda model, x, y: mma(model, x, y, 0.1, k=2, steps=2),
     "grad_cam": lambda model, x, y: grad_cam(model, x),
     "grad_cam, target": lambda model, x, y: grad_cam(model, x, y),
     "cam, layer": lambda model, x, y: cam(model, x, layer="features"),
@@ -255,3 +256,62 @@ def test_gradients_work_inside_whatever_the_caller_switched_off(
             (gradient,) = torch.autograd.grad((x**2).sum(), x)
         assert gradient.tolist() == [2, 2]
         assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == before
+
+
+def test_seeded_gives_the_seeds_state_and_takes_it_back() -> None:
+    before = torch.get_rng_state()
+    with seeded(3):
+        first = torch.rand(4)
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(RuntimeError, match="inside"), seeded(3):
+        assert torch.equal(torch.rand(4), first)
+        raise RuntimeError("inside")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(torch.rand(4, generator=torch.Generator().manual_seed(3)), first)
+
+
+def write_a_gradient(model: Classifier) -> None:
+    next(iter(model.parameters())).grad = torch.ones_like(next(iter(model.parameters())))
+
+
+CHANGES: dict[str, tuple[Callable[[Classifier], Any], set[str]]] = {
+    "a forward pass": (lambda model: model(X), {"weights or statistics"}),
+    "in eval mode": (lambda model: model.eval()(X), {"modes"}),
+    "one mode": (lambda model: model.features[5].train(), {"modes"}),
+    "frozen": (lambda model: model.requires_grad_(False), {"requires_grad"}),
+    "no gradient": (lambda model: model.zero_grad(), {"gradients"}),
+    "a gradient": (write_a_gradient, {"gradients"}),
+    "a weight": (
+        lambda model: model.head.linear.weight.data.mul_(2),
+        {"weights or statistics"},
+    ),
+    "statistics": (
+        lambda model: model.features[1].reset_running_stats(),
+        {"weights or statistics"},
+    ),
+    "all": (
+        lambda model: model.eval().requires_grad_(False).zero_grad(),
+        {"modes", "requires_grad", "gradients"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "names"), CHANGES.values(), ids=CHANGES)
+def test_watched_names_what_changes_and_undoes_it(
+    change: Callable[[Classifier], Any], names: set[str]
+) -> None:
+    model = mixed()
+    with torch.random.fork_rng():
+        before = trace(model)
+        with watched(model) as changed:
+            change(model)
+        assert changed == names
+        after = trace(model)
+        assert_same({**after, "torch": before["torch"]}, before)
+
+
+def test_watched_names_nothing_where_nothing_changes() -> None:
+    model = mixed()
+    with watched(model) as changed:
+        fgsm(model, X, Y, 0.1)
+    assert changed == set()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from partlib import data, models
-from partlib.recipes import METHODS, RECIPES, recipe
+from partlib.recipes import BASES, METHODS, RECIPES, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -36,6 +36,17 @@ def test_methods_have_the_recipes_own_attack() -> None:
     assert changed.settings["eps_low"] == 5 / 255
 
 
+@pytest.mark.parametrize("base", BASES)
+def test_part_wraps_any_base(base: str) -> None:
+    chosen = recipe("scene-digits/small")
+    made = chosen.method("part", base=base, eps_low=5 / 255)
+    assert made.name == ("part" if base == "at" else f"part-{base}")
+    alone = chosen.method(base)
+    assert made.settings["base"] == alone.settings
+    assert made.settings["base"]["method"] == base
+    assert (made.inner, made.start) == (alone.inner, alone.start)
+
+
 def test_the_papers_setting_is_the_published_one() -> None:
     chosen = recipe("cifar10/resnet18/paper")
     config = chosen.config
@@ -56,11 +67,17 @@ def test_with_config_changes_that_alone() -> None:
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [
-        ("trades-free", {}, r"method: one of natural, at, part.*found 'trades-free'"),
+        (
+            "trades-free",
+            {},
+            r"method: one of natural, at, trades, mart, part is needed, found 'trades-free'",
+        ),
         ("at", {"refresh": 2}, r"settings: at takes none, found \{'refresh': 2\}"),
         ("natural", {"eps_low": 0.1}, r"settings: natural takes none"),
         ("part", {"eps_low": 0.5}, r"eps_low: .*found 0.5"),
         ("part", {"refresh": 0}, r"refresh: .*found 0"),
+        ("part", {"base": "part"}, r"base: one of at, trades, mart is needed, found 'part'"),
+        ("trades", {"base": "at"}, r"settings: trades takes none"),
     ],
 )
 def test_a_wrong_method_or_setting_is_said(
