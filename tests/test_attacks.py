@@ -544,6 +544,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
         "x: a float tensor in [0, 1] is needed, found torch.uint8",
     ),
     ({"x": random_images().long()}, "x: a float tensor in [0, 1] is needed, found torch.int64"),
+    (
+        {"x": random_images().float()},
+        "x: torch.float64 on cpu, as the model's weights, is needed, found torch.float32 on cpu",
+    ),
     ({"x": random_images().numpy()}, "x: a float tensor in [0, 1] is needed, found ndarray"),
     ({"x": random_images()[0]}, "x: the shape (N, C, H, W) is needed, found (2, 4, 5)"),
     ({"x": random_images()[None]}, "x: the shape (N, C, H, W) is needed, found (1, 4, 2, 4, 5)"),
@@ -583,6 +587,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"model": returns(torch.full((4, 3), torch.inf))},
         "model: finite logits are needed, found NaN or inf",
     ),
+    ({"model": linear().forward}, "model: a torch.nn.Module is needed, found method"),
+    ({"model": returns(None)}, "model: logits of shape (4, K) are needed, found NoneType"),
     ({"model": linear(classes=1)}, "model: logits for at least 2 classes are needed, found 1"),
     ({"model": returns(torch.zeros(4))}, "model: logits of shape (4, K) are needed, found (4,)"),
     (
@@ -596,6 +602,8 @@ BAD_SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"step_size": -0.1}, "step_size: a value above 0 is needed, found -0.1"),
     ({"step_size": float("nan")}, "step_size: a value above 0 is needed, found nan"),
     ({"step_size": float("inf")}, "step_size: a value above 0 is needed, found inf"),
+    ({"step_size": "1"}, "step_size: a value above 0 is needed, found '1'"),
+    ({"generator": 1}, "generator: a torch.Generator on cpu is needed, found int"),
     ({"steps": -1}, "steps: a whole number, 0 or more, is needed, found -1"),
     ({"steps": 2.5}, "steps: a whole number, 0 or more, is needed, found 2.5"),
     ({"restarts": 0}, "restarts: a whole number, 1 or more, is needed, found 0"),
@@ -620,6 +628,15 @@ def test_bad_input_to_fgsm_is_named_with_its_value(change: dict[str, Any], messa
     arguments = {**GOOD, **change}
     with pytest.raises(ValueError, match=re.escape(message)):
         fgsm(*(arguments[name] for name in ("model", "x", "y", "eps")))
+
+
+def test_a_model_without_a_gradient_is_refused() -> None:
+    class Fixed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.eye(4)[:, :3] - 0.1
+
+    with pytest.raises(ValueError, match="model: logits with a gradient are needed, found none"):
+        fgsm(Fixed(), random_images(), Y, 0.1)
 
 
 @pytest.mark.parametrize("steps", [0, 2])

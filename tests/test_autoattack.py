@@ -66,7 +66,7 @@ def test_on_a_linear_model_it_leaves_exactly_what_cannot_be_fooled(
         self.square.n_queries = 20
 
     monkeypatch.setattr(pyautoattack.AutoAttack, "_set_version", fewer_queries)
-    eps = 0.02
+    eps = 0.1
     worst = worst_margins(eps)
     assert worst.abs().min() > 1e-3, "no image on the edge"
     x_adv = autoattack(MODEL, X, Y, eps)
@@ -136,7 +136,7 @@ def test_modes_random_state_and_tracing_are_left(calls: Calls) -> None:
 
 
 def test_it_works_where_gradients_are_off() -> None:
-    eps = 0.2  # everything falls to the first of the attacks
+    eps = 0.4  # everything falls to the first of the attacks
     assert (worst_margins(eps) > 0).all()
     plain = autoattack(MODEL, X, Y, eps)
     with torch.inference_mode():
@@ -147,6 +147,11 @@ def test_it_works_where_gradients_are_off() -> None:
 def test_a_map_of_one_budget_is_that_budget(calls: Calls) -> None:
     autoattack(MODEL, X, Y, torch.full((4, 4), 0.02))
     assert calls[0][0].epsilon == pytest.approx(0.02)
+
+
+def test_without_a_budget_it_is_the_images(calls: Calls) -> None:
+    assert torch.equal(autoattack(MODEL, X, Y, 0), X)
+    assert calls == []
 
 
 @pytest.mark.parametrize("moved", [0.03, float("nan"), -1.0])

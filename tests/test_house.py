@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 README_ROWS = {
     "natural": "natural training",
     "at": "adversarial training, 8/255 everywhere",
-    "part": "PART, 7/255 where it does not look",
-    "part-low4": "PART, 4/255 where it does not look",
+    "part": "PART, 7/255 on unimportant pixels",
+    "part-low4": "PART, 4/255 on unimportant pixels",
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -46,6 +46,11 @@ def test_the_readme_quotes_the_results() -> None:
         assert all(spread is not None and spread.n == 5 for spread in found)
         cells = " | ".join(spread.text() for spread in found if spread is not None)
         assert f"| {name} | {cells} |" in readme
+    for label, low in (("part", "7/255"), ("part-low4", "4/255")):
+        for metric, name in (("natural", "natural"), ("pgd20", "PGD-20")):
+            difference = results.paired(runs, label, "at", metric)
+            assert difference is not None
+            assert f"- {low}, {name}: {difference.sentence()}" in " ".join(readme.split())
 
 
 def test_environment_is_in_step_with_pyproject() -> None:

@@ -136,7 +136,7 @@ def test_it_works_where_gradients_are_off_and_leaves_the_model() -> None:
 
 
 def test_it_is_no_weaker_than_pgd_on_the_zoos_robust_network() -> None:
-    model, images = zoo.load("at"), data.load("scene-digits", "test", n=30)
+    model, images = zoo.load("at"), data.load("scene-digits", "test", n=20)
     x, y = images.images, images.labels
     eps, step = 8 / 255, 2 / 255
     by_pgd = accuracy(model, pgd(model, x, y, eps, step_size=step, steps=20), y)

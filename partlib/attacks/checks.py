@@ -74,16 +74,18 @@ def first_logits(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The model's logits for images that it has not seen yet, checked.
 
     Raises:
-        ValueError: names `x`, if the model cannot take it, or `model` or `y` as `check_logits`.
+        ValueError: names `x`, if it is of another type or device than a model that cannot take
+            it, or `model` or `y` as `check_logits`.
     """
     try:
         logits: Tensor = model(x)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, IndexError) as error:
+    except RuntimeError as error:
+        weight = next(model.parameters(), x)
+        if (weight.dtype, weight.device) == (x.dtype, x.device):
+            raise  # an error of the model's own
         raise ValueError(
-            f"x: images that the model takes are needed, found {tuple(x.shape)} of {x.dtype} on "
-            f"{x.device}: {error}"
+            f"x: {weight.dtype} on {weight.device}, as the model's weights, is needed, found "
+            f"{x.dtype} on {x.device}"
         ) from error
     check_logits(logits, y)
     if torch.is_grad_enabled() and x.requires_grad and not logits.requires_grad:

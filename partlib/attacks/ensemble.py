@@ -77,7 +77,7 @@ def autoattack(
 
     clean = x.detach().float().contiguous().clone()
     labels = y.long().clone()
-    wide = _Float32(model, x.dtype)
+    wide = _Float32(model)
     with untouched(model), gradients_on(), seeded(seed):
         clean, labels = clean.clone(), labels.clone()  # never inference tensors
         with torch.no_grad():
@@ -87,6 +87,8 @@ def autoattack(
                 f"model: logits for at least {LEAST_CLASSES[version]} classes are needed for the "
                 f"DLR loss of {version!r}, found {classes}"
             )
+        if size == 0:
+            return x.detach().clone()
         attack = AutoAttack(wide, eps=size, device=x.device, version=version, seed=seed)
         targets = min(9, classes - 1)
         attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = targets
@@ -103,13 +105,12 @@ def autoattack(
 
 
 class _Float32(nn.Module):
-    """A model that the package can take: float32 in and out, memory in the usual order."""
+    """A model that the package can take: float32 in and out, whatever the weights are."""
 
-    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.dtype = dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.model(x.to(self.dtype)).float()
-        return logits
+        logits: Tensor = self.model(x.to(next(self.model.parameters(), x).dtype))
+        return logits.float()

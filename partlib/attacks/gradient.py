@@ -65,8 +65,9 @@ def pgd(
         restarts: how many starts, at least 1; for each image the worst end is kept.
         loss: "ce" is cross-entropy, "margin" the largest wrong logit minus the right one
             (Carlini and Wagner, 2017), "kl" the divergence KL(p(x) || p(x_adv)) from the clean
-            prediction (TRADES, Zhang et al., 2019). The gradient is its sum over the batch, so an
-            image's attack does not depend on its neighbours.
+            prediction (TRADES, Zhang et al., 2019), or a callable from logits (N, K) and labels
+            (N,) to losses (N,). The gradient is that of the sum over the batch, so an image's
+            attack does not depend on its neighbours.
         update: "clamp" projects each step onto the per-pixel box. "multiply" is the form in
             which PART is stated (Zhang et al., 2024), delta <- m * Proj[delta + step]: project
             onto the image's largest budget, then scale by m = eps / that. Both end in the same

@@ -187,7 +187,7 @@ def _cut(layer: nn.Module) -> Iterator[list[Tensor]]:
     kept: list[Tensor] = []
 
     def hook(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-        kept.append(_check_maps(output, "layer").detach().clone().requires_grad_(True))
+        kept.append(_check_maps(output, "layer").detach().requires_grad_(True))
         return kept[-1].clone()  # for what works in place
 
     handle = layer.register_forward_hook(hook)
