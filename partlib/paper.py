@@ -54,6 +54,19 @@ def corruption_table() -> list[dict[str, Any]]:
     ]
 
 
+def quadrant_table() -> list[dict[str, Any]]:
+    """The proof of concept: 2 rows of a quadrant, its budget, the others', and accuracies.
+
+    Budgets are in 1/255, accuracies in percent. The paper shows two of the four quadrants, each
+    without seeds.
+    """
+    numbers = ("low", "rest", "natural", "pgd20")
+    return [
+        {k: float(v) if k in numbers else v for k, v in row.items()}
+        for row in _read("quadrants.csv")
+    ]
+
+
 def main_beside(architecture: str, dataset: str) -> list[dict[str, str]]:
     """One block of the main table, each accuracy of the paper beside the one measured here.
 

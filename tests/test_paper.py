@@ -33,6 +33,14 @@ def test_the_corruption_table_is_whole() -> None:
         assert all(20 < value < 100 for name, value in row.items() if name != "corruption")
 
 
+def test_the_proof_of_concept_is_whole() -> None:
+    table = {row["quadrant"]: row for row in paper.quadrant_table()}
+    assert set(table) == {"ul", "br"}
+    assert {(row["low"], row["rest"]) for row in table.values()} == {(6.0, 12.0)}
+    assert table["ul"]["natural"] - table["br"]["natural"] == pytest.approx(1.23)  # as on the slide
+    assert table["ul"]["pgd20"] - table["br"]["pgd20"] == pytest.approx(0.94)
+
+
 def test_labels_are_those_that_the_command_line_gives() -> None:
     """`python -m partlib train ... part --refresh 10` is recorded as part-s10."""
     assert paper.METHODS["AT"] == methods.at().name
