@@ -80,14 +80,15 @@ def quadrants(size: tuple[int, int], *, ul: float, ur: float, bl: float, br: flo
 
 
 def from_mask(mask: Tensor, eps: float, eps_low: float) -> Tensor:
-    """A map (N, 1, H, W): `eps` where the mask holds, `eps_low` elsewhere.
+    """A map of budgets (N, 1, H, W): `eps` where the mask holds, `eps_low` elsewhere.
 
     With a mask of important pixels this is PART's budget (Zhang et al., 2024): there written as a
     weight m, 1 for important pixels and eps_low / eps for the others, times eps. A mask of floats
     in [0, 1] mixes the two: eps_low + mask (eps - eps_low).
 
     Args:
-        mask: bool or float in [0, 1], (N, H, W) or (H, W).
+        mask: bool or float in [0, 1], (N, H, W) or (H, W); or (N, C, H, W), a mask for each
+            channel, whose budgets are of that shape.
         eps: the budget where the mask is 1, in [0, 1].
         eps_low: the budget where the mask is 0, in [0, 1].
 
@@ -96,8 +97,10 @@ def from_mask(mask: Tensor, eps: float, eps_low: float) -> Tensor:
     """
     _check_value("eps", eps)
     _check_value("eps_low", eps_low)
-    if mask.dim() not in (2, 3):
-        raise ValueError(f"mask: (N, H, W) or (H, W) is needed, found {tuple(mask.shape)}")
+    if mask.dim() not in (2, 3, 4):
+        raise ValueError(
+            f"mask: (N, H, W), (H, W) or (N, C, H, W) is needed, found {tuple(mask.shape)}"
+        )
     if mask.dtype == torch.bool:
         budget = torch.where(mask, torch.tensor(eps), torch.tensor(eps_low))
     else:
@@ -106,7 +109,7 @@ def from_mask(mask: Tensor, eps: float, eps_low: float) -> Tensor:
             if not 0 <= low <= high <= 1:  # NaN fails here too
                 raise ValueError(f"mask: values in [0, 1] are needed, found {low} to {high}")
         budget = eps_low + mask * (eps - eps_low)
-    return budget.reshape(-1, 1, *mask.shape[-2:])
+    return budget if mask.dim() == 4 else budget.reshape(-1, 1, *mask.shape[-2:])
 
 
 def _check_value(name: str, value: float) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from partlib import checkpoints, data, doctor, evaluation, runs, zoo
+from partlib import checkpoints, corruptions, data, doctor, evaluation, runs, zoo
 from partlib.recipes import BASES, METHODS, recipe
 
 app = typer.Typer(
@@ -40,8 +40,19 @@ def train(
     refresh: Annotated[int | None, typer.Option(help="PART: the paper's s.")] = None,
     n_train: Annotated[int | None, typer.Option(help="Train on so many images.")] = None,
     n_test: Annotated[int | None, typer.Option(help="Evaluate on so many images.")] = None,
-    max_batches: Annotated[int | None, typer.Option(help="Stop each epoch early.")] = None,
+    max_batches: Annotated[
+        int | None,
+        typer.Option(
+            help="Try a set-up out: so many batches an epoch, one epoch unless --epochs is given."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Instead of the recipe's; smaller takes less memory.")
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="The folder with the data set.")] = None,
+    verify: Annotated[
+        bool, typer.Option(help="Whether the data set must be the published one, not a cut.")
+    ] = True,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder to write to [default: runs/DATASET-MODEL-LABEL-seedSEED]."),
@@ -62,10 +73,15 @@ def train(
     python -m partlib train scene-digits part --base trades
 
     python -m partlib train cifar10 part --model resnet18 --eps-low 7 --refresh 10
+
+    python -m partlib train tiny-imagenet part --model wrn-34-10 --max-batches 2 --no-verify
     """
     chosen = recipe(f"{dataset}/{model}" + ("/paper" if paper else "")).with_config(seed=seed)
-    if epochs is not None:
-        chosen = chosen.with_config(epochs=epochs)
+    if max_batches is not None and epochs is None:
+        epochs = 1
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if value is not None:
+            chosen = chosen.with_config(**{name: value})
     extra: dict[str, Any] = {}
     if base is not None:
         extra["base"] = base
@@ -90,6 +106,7 @@ def train(
         n_test=n_test,
         max_batches=max_batches,
         root=root,
+        verify=verify,
     )
     if record is not None:
         checkpoints.write_json(record, found)
@@ -98,6 +115,10 @@ def train(
         return
     for name, value in found["metrics"].items():
         print(f"{name:10} {value:6.2f} %  of {found['n_test']} test images")
+    if found["note"]:
+        print(f"{'data':10} {found['note']}")
+    for where, mib in found["peak_memory_mib"].items():
+        print(f"{'memory':10} {mib:,} MiB at most ({where})")
     print(f"{found['seconds']['train']:.0f} s of training; written to {folder}/")
 
 
@@ -108,6 +129,9 @@ def evaluate(
         list[str] | None, typer.Option(help="natural, fgsm, pgd20, mma, aa; may be repeated.")
     ] = None,
     eps: Annotated[float, typer.Option(help="The budget in 1/255.")] = 8,
+    with_corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="The 19 of CIFAR-10-C too, generated.")
+    ] = False,
     n_test: Annotated[int, typer.Option(help="How many test images.")] = 500,
     as_json: Json = False,
 ) -> None:
@@ -118,13 +142,20 @@ def evaluate(
     net = zoo.load(model).to(runs.best_device())
     test_set = data.load(zoo.card(model)["data"], "test", n=n_test)
     found = evaluation.evaluate(
-        net, test_set, attack or ["natural", "pgd20"], eps=eps / 255, progress=True
+        net,
+        test_set,
+        attack or ["natural", "pgd20"],
+        eps=eps / 255,
+        corruptions=corruptions.NAMES if with_corruptions else (),
+        progress=True,
     )
     if as_json:
         print(json.dumps(found))
         return
+    width = max(10, *map(len, found))
     for name, value in found.items():
-        print(f"{name:10} {value:6.2f} %  of {n_test} test images at eps {eps:g}/255")
+        how = "mean of 5 severities" if name.startswith("corruption/") else f"at eps {eps:g}/255"
+        print(f"{name:{width}} {value:6.2f} %  of {n_test} test images {how}")
 
 
 @app.command(name="doctor")

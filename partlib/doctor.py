@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -45,7 +46,9 @@ def report(*, probe: bool = True) -> dict[str, Any]:
 def minutes(recipe: Recipe, device: torch.device) -> float:
     """Minutes that one adversarial training run of a recipe takes, from a few timed steps."""
     n = recipe.config.batch_size
+    n_train, side = TRAIN_SETS[recipe.data]
     images = data.load("scene-digits", "train", n=n).to(device)  # speed depends on size alone
+    images = replace(images, pixels=images.pixels.repeat(1, 1, side // 32, side // 32))
     model = models.build(recipe.network, 10, seed=0).to(device)
     config = recipe.with_config(epochs=1, ramp=0.0).config
     seconds = []
@@ -56,7 +59,13 @@ def minutes(recipe: Recipe, device: torch.device) -> float:
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - start)
     step = sorted(seconds[1:])[PROBE_BATCHES // 2]
-    return step * recipe.config.epochs * TRAIN_SIZES[recipe.data] / n / 60
+    return step * recipe.config.epochs * n_train / n / 60
 
 
-TRAIN_SIZES = {"scene-digits": 10_000, "cifar10": 50_000}
+TRAIN_SETS = {
+    "scene-digits": (10_000, 32),
+    "cifar10": (50_000, 32),
+    "svhn": (73_257, 32),
+    "tiny-imagenet": (100_000, 64),
+}
+"""How many images there are to train on, and their side."""

@@ -1,4 +1,4 @@
-"""Evaluation: accuracy in percent, natural and under attack, always in float32 and eval mode."""
+"""Evaluation: accuracy in percent, natural, attacked or corrupted, in float32 and eval mode."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from partlib.attacks import autoattack, fgsm, mma, pgd
+from partlib.corruptions import NAMES, SEVERITIES, corrupt
 from partlib.data import ImageSet
 from partlib.preserve import untouched
 
@@ -23,10 +24,11 @@ def evaluate(
     attacks: Sequence[str] = ("natural", "pgd20"),
     *,
     eps: float = 8 / 255,
+    corruptions: Sequence[str] = (),
     batch_size: int = 250,
     progress: bool = False,
 ) -> dict[str, float]:
-    """Accuracy of a model on a set, natural and under attacks.
+    """Accuracy of a model on a set, natural, under attacks and under corruptions.
 
     Args:
         model: maps images in [0, 1] to logits. Left as it was found.
@@ -35,20 +37,26 @@ def evaluate(
             20 steps) or "aa" (AutoAttack, standard, from the extra "eval").
         eps: the budget of every attack. The steps of PGD and MMA are eps / 4 (2/255 at 8/255),
             from a random start.
+        corruptions: names of `corruptions.NAMES`; all of them give the second table of PART's
+            talk, in CIFAR-10-C style: generated, with seed 0.
         batch_size: images at a time.
         progress: whether to show a bar.
 
     Returns:
-        Accuracy in percent by attack, in the order given.
+        Accuracy in percent by attack, in the order given; then, as "corruption/fog", the mean
+        over the five severities of each corruption.
 
     Raises:
-        ValueError: an unknown attack, or a set without images.
+        ValueError: an unknown attack or corruption, or a set without images.
         ImportError: "aa" without its package.
     """
     if len(test_set) == 0:
         raise ValueError("test_set: at least one image is needed, found none")
     device = next(model.parameters()).device
     attackers = {name: attack_named(name, eps=eps) for name in attacks}
+    for name in corruptions:
+        if name not in NAMES:
+            raise ValueError(f"corruptions: of {', '.join(NAMES)} are needed, found {name!r}")
     right = dict.fromkeys(attackers, 0)
     starts = range(0, len(test_set), batch_size)
     for start in tqdm(starts, desc="evaluate", disable=not progress or None):
@@ -58,7 +66,24 @@ def evaluate(
             with torch.autocast(device.type, enabled=False):
                 x_adv = attack(model, x, y)
             right[name] += int((predict(model, x_adv).argmax(dim=1) == y).sum())
-    return {name: 100 * count / len(test_set) for name, count in right.items()}
+    accuracies = {name: 100 * count / len(test_set) for name, count in right.items()}
+    for name in tqdm(
+        corruptions, desc="corruptions", disable=not (progress and corruptions) or None
+    ):
+        accuracies[f"corruption/{name}"] = _corrupted(model, test_set, name, batch_size)
+    return accuracies
+
+
+def _corrupted(model: nn.Module, test_set: ImageSet, name: str, batch_size: int) -> float:
+    """Accuracy in percent under a corruption, its mean over the severities."""
+    device = next(model.parameters()).device
+    right = 0
+    for start in range(0, len(test_set), batch_size):
+        batch = test_set[start : start + batch_size]
+        for severity in SEVERITIES:
+            x = corrupt(batch.images, name, severity, first=start).to(device)
+            right += int((predict(model, x).argmax(dim=1) == batch.labels.to(device)).sum())
+    return 100 * right / (len(test_set) * len(SEVERITIES))
 
 
 def attack_named(name: str, *, eps: float) -> Attack:

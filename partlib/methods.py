@@ -22,6 +22,7 @@ from partlib import attacks, losses
 from partlib.attacks import Loss, Start, Update
 from partlib.budgets import Budget, from_mask
 from partlib.cam import CAMS, important
+from partlib.cam.masks import Rule, check_rule
 from partlib.losses import Outer
 
 BudgetRule = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -178,6 +179,7 @@ def part(
     *,
     eps_low: float = 7 / 255,
     cam: str = "grad_cam",
+    rule: Rule = "paper",
     refresh: int = 1,
     update: Update = "multiply",
     warmup: int = 0,
@@ -192,6 +194,8 @@ def part(
         base: the method to wrap; it must attack.
         eps_low: the budget of unimportant pixels, in [0, base.eps].
         cam: name of the class activation map, a key of `cam.CAMS`.
+        rule: how the map becomes a mask, see `cam.important`. "published" is a mask for each
+            channel, to study what the published code does; recorded only if it is that.
         refresh: the paper's s. 1 takes the mask from the current model, s > 1 from a snapshot
             of it that is renewed every s epochs.
         update: "multiply" as PART is stated, "clamp" as its published code does it.
@@ -206,6 +210,7 @@ def part(
         raise ValueError(f"eps_low: a value in [0, {base.eps:.4f}] is needed, found {eps_low!r}")
     if cam not in CAMS:
         raise ValueError(f"cam: one of {', '.join(CAMS)} is needed, found {cam!r}")
+    check_rule(rule)
     if refresh < 1:
         raise ValueError(f"refresh: 1 or more is needed, found {refresh!r}")
     if warmup < 0:
@@ -213,14 +218,16 @@ def part(
     if update not in ("clamp", "multiply"):
         raise ValueError(f'update: "clamp" or "multiply" is needed, found {update!r}')
 
-    def rule(guide: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        return from_mask(important(CAMS[cam](guide, x)), base.eps, eps_low)
+    def budget(guide: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        return from_mask(important(CAMS[cam](guide, x), rule), base.eps, eps_low)
 
     settings = {"eps_low": eps_low, "cam": cam, "refresh": refresh, "update": update}
+    if rule != "paper":
+        settings["rule"] = rule
     return replace(
         base,
         name="part" if base.name == "at" else f"part-{base.name}",
-        rule=rule,
+        rule=budget,
         update=update,
         refresh=refresh,
         warmup=warmup,

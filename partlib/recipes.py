@@ -1,4 +1,4 @@
-"""Recipes: settings of training that are known to work, by data set and network."""
+"""Recipes: settings of training, by data set and network."""
 
 from __future__ import annotations
 
@@ -82,19 +82,39 @@ PAPER = replace(
 )
 """PART's published setting for CIFAR-10; its second milestone lies after the last epoch."""
 
+AS_IS: dict[str, Any] = {"pad": 0, "flip": False}
+"""SVHN is not augmented: a mirrored digit is none."""
+
+
+def _small(data: str, **changes: Any) -> Recipe:
+    config = replace(SMALL, **changes)
+    return Recipe(data=data, network="small", config=config, steps=3, step_size=4 / 255)
+
+
+def _large(network: str) -> dict[str, Recipe]:
+    """A large network's recipes; "paper" is PART's published setting, known for two data sets."""
+
+    def one(data: str, config: TrainConfig, **settings: Any) -> Recipe:
+        return Recipe(data=data, network=network, config=config, **settings)
+
+    svhn = replace(STRONG, lr=0.01, **AS_IS)
+    svhn_paper = replace(PAPER, weight_decay=3.5e-3, **AS_IS)
+    return {
+        f"cifar10/{network}": one("cifar10", STRONG),
+        f"cifar10/{network}/paper": one("cifar10", PAPER, warmup=20),
+        f"svhn/{network}": one("svhn", svhn, step_size=1 / 255),
+        f"svhn/{network}/paper": one("svhn", svhn_paper, step_size=1 / 255, warmup=20),
+        f"tiny-imagenet/{network}": one("tiny-imagenet", STRONG),
+    }
+
+
 RECIPES = {
-    "scene-digits/small": Recipe(
-        data="scene-digits", network="small", config=SMALL, steps=3, step_size=4 / 255
-    ),
-    "cifar10/small": Recipe(
-        data="cifar10",
-        network="small",
-        config=replace(SMALL, pad=4, flip=True),
-        steps=3,
-        step_size=4 / 255,
-    ),
-    "cifar10/resnet18": Recipe(data="cifar10", network="resnet18", config=STRONG),
-    "cifar10/resnet18/paper": Recipe(data="cifar10", network="resnet18", config=PAPER, warmup=20),
+    "scene-digits/small": _small("scene-digits"),
+    "cifar10/small": _small("cifar10", pad=4, flip=True),
+    "svhn/small": _small("svhn", **AS_IS),
+    "tiny-imagenet/small": _small("tiny-imagenet", pad=4, flip=True),
+    **_large("resnet18"),
+    **_large("wrn-34-10"),
 }
 
 

@@ -70,18 +70,24 @@ def read(folder: Path | str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))]
 
 
+def folder(*parts: str) -> Path:
+    """A folder of the results that came with the book; it need not exist.
+
+    In an installed copy they lie inside the library, in a checkout beside it.
+    """
+    here = Path(__file__).resolve().parent
+    inside = here / "measured"
+    return (inside if inside.is_dir() else here.parent / "results").joinpath(*parts)
+
+
 def measured(data: str, network: str) -> list[dict[str, Any]]:
     """The runs that came with the book for a data set and a network; none is an empty list."""
-    here = Path(__file__).resolve().parent
-    # In a checkout the results lie beside the library, in an installed copy inside it.
-    for root in (here.parent / "results", here / "measured"):
-        if (root / data / network).is_dir():
-            return read(root / data / network)
-    return []
+    where = folder(data, network)
+    return read(where) if where.is_dir() else []
 
 
 def values(runs: Iterable[dict[str, Any]], label: str, metric: str) -> list[float]:
-    """A metric of all runs of a label, in the order of their seeds."""
+    """A metric of all runs of a label that measured it, in the order of their seeds."""
     return list(_by_seed(runs, label, metric).values())
 
 
@@ -103,9 +109,10 @@ class Spread:
     low: float
     high: float
 
-    def text(self) -> str:
-        """Mean and standard deviation to one decimal, as tables show them."""
-        return f"{self.mean:.1f}" + (f" ± {self.sd:.1f}" if self.n > 1 else "")
+    def text(self, *, digits: int = 1) -> str:
+        """Mean and standard deviation, as tables show them."""
+        mean, sd = (f"{value:.{digits}f}" for value in (self.mean, self.sd))
+        return f"{mean} ± {sd}" if self.n > 1 else mean
 
     def sentence(self) -> str:
         """A difference in words, called an effect only where the interval leaves zero out."""
@@ -157,7 +164,11 @@ def paired(runs: Iterable[dict[str, Any]], label: str, base: str, metric: str) -
 
 
 def _by_seed(runs: Iterable[dict[str, Any]], label: str, metric: str) -> dict[int, float]:
-    found = {r["seed"]: r["metrics"][metric] for r in runs if r["label"] == label}
+    found = {
+        run["seed"]: run["metrics"][metric]
+        for run in runs
+        if run["label"] == label and metric in run["metrics"]
+    }
     return dict(sorted(found.items()))
 
 

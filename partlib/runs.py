@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ def run(
     n_test: int | None = None,
     max_batches: int | None = None,
     root: Path | None = None,
+    verify: bool = True,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train, evaluate and record one run.
@@ -48,16 +50,20 @@ def run(
         attacks: what to evaluate, see `evaluation.evaluate`.
         n_train: images to train on; None is all.
         n_test: images to evaluate on; None is all.
-        max_batches: batches an epoch, to try a set-up out.
+        max_batches: batches an epoch, and of evaluation unless `n_test` is given, to try a
+            set-up out.
         root: where data sets are, see `data.load`.
+        verify: whether they must be the published ones, see `data.load`.
         progress: whether to show bars.
 
     Returns:
         The record that was written.
     """
     device = device or best_device()
-    train_set = data.load(recipe.data, "train", n=n_train, root=root)
-    test_set = data.load(recipe.data, "test", n=n_test, root=root)
+    train_set = data.load(recipe.data, "train", n=n_train, root=root, verify=verify)
+    test_set = data.load(recipe.data, "test", n=n_test, root=root, verify=verify)
+    if max_batches is not None and n_test is None:
+        test_set = test_set[: max_batches * recipe.config.batch_size]
     classes = len(train_set.class_names)
     model = models.build(recipe.network, classes, seed=recipe.config.seed).to(device)
     start = time.perf_counter()
@@ -92,6 +98,7 @@ def run(
             "evaluate": round(time.perf_counter() - trained, 1),
             "this_process": round(time.perf_counter() - start, 1),
         },
+        "peak_memory_mib": peak_memory_mib(device),
         "metrics": {name: round(value, 4) for name, value in metrics.items()},
         "history": history,
         "weights_sha256": checkpoints.weights_sha256(model),
@@ -127,6 +134,23 @@ def train_or_load(
     model = models.build(recipe.network, found["num_classes"])
     checkpoints.load_weights(model, folder / "weights.safetensors")
     return model.to(device).eval()
+
+
+def peak_memory_mib(device: torch.device) -> dict[str, int]:
+    """The most memory that this process has held so far, and on a GPU its tensors there, in MiB.
+
+    The process's is left out where the system does not say it (Windows).
+    """
+    found = {}
+    if sys.platform != "win32":
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024  # in bytes there, in KiB elsewhere
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        found["process"] = round(peak / 2**20)
+    if device.type == "cuda":
+        found["gpu"] = round(torch.cuda.max_memory_allocated(device) / 2**20)
+    return found
 
 
 def best_device() -> torch.device:

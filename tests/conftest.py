@@ -19,3 +19,21 @@ def cifar10_root() -> Path:
     if not root or not (Path(root) / "cifar-10-batches-py").is_dir():
         pytest.skip("no CIFAR-10: set PARTLIB_DATA to the folder of cifar-10-batches-py")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def svhn_root() -> Path:
+    """The folder with the real SVHN, or a part of it; the test is skipped where there is none."""
+    root = os.environ.get("PARTLIB_DATA")
+    if not root or not list((Path(root) / "svhn").glob("train_*.mat")):
+        pytest.skip("no SVHN: set PARTLIB_DATA to the folder of svhn/train_*.mat")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
+def tiny_imagenet_root() -> Path:
+    """The folder with the real Tiny-ImageNet, or a part; without one the test is skipped."""
+    root = os.environ.get("PARTLIB_DATA")
+    if not root or not list(Path(root).glob("tiny-imagenet-200*.zip")):
+        pytest.skip("no Tiny-ImageNet: set PARTLIB_DATA to the folder of tiny-imagenet-200*.zip")
+    return Path(root)

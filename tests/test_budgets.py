@@ -133,11 +133,21 @@ def test_the_budget_of_a_mask_fits_its_images() -> None:
         assert torch.equal(budget[:, channel] > 0.6, mask)
 
 
+def test_a_mask_for_each_channel_gives_a_budget_for_each_channel() -> None:
+    mask = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)) > 0.5
+    budget = budgets.from_mask(mask, 0.8, 0.4)
+    assert budget.shape == mask.shape
+    assert torch.equal(budgets.check(budget, X) > 0.6, mask)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((torch.zeros(4), 0.1, 0.1), "mask: (N, H, W) or (H, W) is needed, found (4,)"),
-        ((torch.zeros(1, 1, 2, 2), 0.1, 0.1), "found (1, 1, 2, 2)"),
+        (
+            (torch.zeros(4), 0.1, 0.1),
+            "mask: (N, H, W), (H, W) or (N, C, H, W) is needed, found (4,)",
+        ),
+        ((torch.zeros(1, 1, 1, 2, 2), 0.1, 0.1), "found (1, 1, 1, 2, 2)"),
         ((torch.tensor([[0.5, -0.5]]), 0.1, 0.1), "mask: values in [0, 1] are needed, found -0.5"),
         (
             (torch.tensor([[0.5, 2.0]]), 0.1, 0.1),

@@ -60,7 +60,7 @@ def test_train_json_is_one_object_and_options_reach_the_run(
 ) -> None:
     out = tmp_path / "with space"
     more = ["--eps-low", "6", "--refresh", "2", "--max-batches", "1", "--out", str(out), "--json"]
-    more += ["--record", str(tmp_path / "results" / "seed0.json")]
+    more += ["--record", str(tmp_path / "results" / "seed0.json"), "--batch-size", "8"]
     result = invoke("train", "scene-digits", "part", *TINY, *more, monkeypatch=monkeypatch)
     assert result.exit_code == 0
     record = json.loads(result.stdout)
@@ -69,6 +69,7 @@ def test_train_json_is_one_object_and_options_reach_the_run(
     assert record["label"] == "part-low6-s2"
     assert record["method"]["eps_low"] == 6 / 255
     assert (record["method"]["refresh"], record["max_batches"]) == (2, 1)
+    assert record["config"]["batch_size"] == 8
     assert record["command"].startswith("python -m partlib train scene-digits part --n-train 32")
     assert f"'{out}'" in record["command"], "the command can be pasted into a shell"
 
@@ -86,10 +87,11 @@ def test_train_takes_the_recipe_that_was_asked_for(
 ) -> None:
     def run(chosen: Any, method: Any, **settings: Any) -> dict[str, Any]:
         assert chosen == recipe(name)
+        assert settings["verify"]
         assert method.settings == recipe(name).method(arguments[1]).settings
         assert settings["n_train"] is settings["n_test"] is settings["max_batches"] is None
         assert settings["label"] == arguments[1]
-        return {"metrics": {}, "seconds": {"train": 1}}
+        return {"metrics": {}, "seconds": {"train": 1}, "note": "", "peak_memory_mib": {}}
 
     monkeypatch.setattr(cli.runs, "run", run)
     assert invoke("train", *arguments).exit_code == 0
@@ -111,7 +113,7 @@ def test_a_label_names_the_base(
         assert label.startswith(method.name)
         assert settings["label"] == label
         assert settings["folder"] == Path(f"runs/scene-digits-small-{label}-seed0")
-        return {"metrics": {}, "seconds": {"train": 1}}
+        return {"metrics": {}, "seconds": {"train": 1}, "note": "", "peak_memory_mib": {}}
 
     monkeypatch.setattr(cli.runs, "run", run)
     assert invoke("train", "scene-digits", *arguments).exit_code == 0
@@ -127,6 +129,24 @@ def test_part_trains_around_trades_and_mart(tmp_path: Path) -> None:
         assert record["method"]["base"]["beta"] == 6
 
 
+def test_a_trial_is_one_epoch_and_a_cut_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, Any]] = []
+
+    def run(chosen: Any, method: Any, **settings: Any) -> dict[str, Any]:
+        seen.append((chosen, settings["verify"]))
+        memory = {"process": 1234, "gpu": 56}
+        return {"metrics": {}, "seconds": {"train": 1}, "note": "a cut", "peak_memory_mib": memory}
+
+    monkeypatch.setattr(cli.runs, "run", run)
+    command = ["train", "tiny-imagenet", "part", "--model", "wrn-34-10", "--max-batches", "2"]
+    text = invoke(*command, "--no-verify").stdout
+    assert "data       a cut\n" in text
+    assert "memory     1,234 MiB at most (process)\nmemory     56 MiB at most (gpu)\n" in text
+    invoke(*command, "--epochs", "3")
+    wanted = recipe("tiny-imagenet/wrn-34-10")
+    assert seen == [(wanted.with_config(epochs=1), False), (wanted.with_config(epochs=3), True)]
+
+
 @pytest.mark.usefixtures("_tiny_zoo")
 def test_evaluate_measures_a_network_of_the_zoo(trained: Path) -> None:
     record = json.loads((trained / "result.json").read_text())
@@ -136,6 +156,19 @@ def test_evaluate_measures_a_network_of_the_zoo(trained: Path) -> None:
     result = invoke("evaluate", "at", "--n-test", "10", "--attack", "fgsm", "--eps", "0")
     natural = record["metrics"]["natural"]
     assert result.stdout == f"fgsm       {natural:6.2f} %  of 10 test images at eps 0/255\n"
+
+
+@pytest.mark.usefixtures("_tiny_zoo")
+def test_evaluate_measures_corruptions_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.corruptions, "NAMES", ("fog", "snow"))
+    arguments = ["evaluate", "at", "--n-test", "10", "--attack", "natural", "--corruptions"]
+    found = json.loads(invoke(*arguments, "--json").stdout)
+    assert list(found) == ["natural", "corruption/fog", "corruption/snow"]
+    lines = invoke(*arguments).stdout.splitlines()
+    value = found["corruption/fog"]
+    assert lines[1] == f"corruption/fog  {value:6.2f} %  of 10 test images mean of 5 severities"
+    natural = found["natural"]
+    assert lines[0] == f"natural         {natural:6.2f} %  of 10 test images at eps 8/255"
 
 
 def test_doctor_prints_text_or_json() -> None:

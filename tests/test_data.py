@@ -188,6 +188,9 @@ def test_slices_and_indices_give_image_sets() -> None:
         ({"name": "mnist", "split": "train"}, r"name: .*scene-digits.*found 'mnist'"),
         ({"name": "scene-digits", "split": "dev"}, r"split: .*train, val, test.*found 'dev'"),
         ({"name": "cifar10", "split": "val"}, r"split: .*found 'val'.*hold_out"),
+        ({"name": "cifar10", "split": "extra"}, r"split: .*train, test, found 'extra'"),
+        ({"name": "svhn", "split": "val"}, r"split: .*train, test, extra, found 'val'.*hold_out"),
+        ({"name": "tiny-imagenet", "split": "val"}, r"split: .*train, test, found 'val'.*hold_o"),
         ({"name": "scene-digits", "split": "train", "n": 0}, r"n: .*found 0"),
         ({"name": "scene-digits", "split": "train", "seed": -1}, r"seed: .*found -1"),
     ],
@@ -338,9 +341,26 @@ def test_cifar10_has_its_fifty_thousand_training_images(cifar10_root: Path) -> N
 def test_found_says_where_the_sets_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARTLIB_DATA", str(tmp_path))
     where = tmp_path / "cifar-10-batches-py"
-    assert data.found() == {"scene-digits": "embedded", "cifar10": f"not at {where}"}
+    assert data.found() == {
+        "scene-digits": "embedded",
+        "cifar10": f"not at {where}",
+        "svhn": f"not at {tmp_path / 'svhn'}",
+        "tiny-imagenet": f"not at {tmp_path / 'tiny-imagenet-200.zip'}",
+    }
+    assert set(data.found()) == set(data.NAMES)
     where.mkdir()
     assert data.found()["cifar10"] == str(where)
+    cut = tmp_path / "tiny-imagenet-200-part.zip"
+    cut.touch()
+    assert data.found()["tiny-imagenet"] == f"{cut} (a cut, to be read without verifying)"
+    (tmp_path / "tiny-imagenet-200").mkdir()
+    assert data.found()["tiny-imagenet"] == str(tmp_path / "tiny-imagenet-200")
+    (tmp_path / "train_first9.mat").touch()
+    wanted = f"{tmp_path}: train_first9.mat (a cut, to be read without verifying)"
+    assert data.found()["svhn"] == wanted
+    (tmp_path / "svhn").mkdir()
+    (tmp_path / "svhn" / "test_32x32.mat").touch()
+    assert data.found()["svhn"] == f"{tmp_path / 'svhn'}: test_32x32.mat"
     assert data.find_root(tmp_path / "x") == tmp_path / "x"
     monkeypatch.delenv("PARTLIB_DATA")
     assert data.find_root() == Path.home() / ".cache" / "partlib"

@@ -54,10 +54,16 @@ def test_report_with_a_probe_gives_minutes_for_each_scale(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("scene-digits/small", 10_000), ("cifar10/small", 50_000)]
+    ("name", "size", "side"),
+    [
+        ("scene-digits/small", 10_000, 32),
+        ("cifar10/small", 50_000, 32),
+        ("svhn/small", 73_257, 32),
+        ("tiny-imagenet/small", 100_000, 64),
+    ],
 )
 def test_minutes_are_steps_times_the_median_step(
-    name: str, size: int, monkeypatch: pytest.MonkeyPatch
+    name: str, size: int, side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = 0.0
     took = iter([60.0, 0.2, 9.0, 0.3])  # the first is warming up, one was disturbed
@@ -65,6 +71,7 @@ def test_minutes_are_steps_times_the_median_step(
     def fit(model: object, images: Any, method: Any, config: Any, **_: object) -> None:
         nonlocal clock
         assert len(images) == config.batch_size == 100, "one step"
+        assert images.images.shape == (100, 3, side, side)
         assert (config.epochs, config.ramp, method.name) == (1, 0, "at")
         clock += next(took)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from partlib import checkpoints, evaluation, models
+from partlib.corruptions import corrupt
 from partlib.data import ImageSet
 from partlib.evaluation import evaluate
 
@@ -159,6 +160,39 @@ def test_the_model_is_left_as_it_was_found() -> None:
     assert checkpoints.weights_sha256(model) == weights
     assert torch.equal(torch.get_rng_state(), state)
     assert evaluate(copy.deepcopy(model).eval(), greys()[:20], ["natural", "pgd2"]) == first
+
+
+def test_corruptions_are_means_over_the_severities(monkeypatch: pytest.MonkeyPatch) -> None:
+    dim = ImageSet(
+        "greys", "test",
+        torch.from_numpy(LEVELS.astype(np.uint8))[:, None, None, None].repeat(1, 3, 16, 16),
+        torch.from_numpy((LEVELS > 127.5).astype(np.int64)), ("dark", "bright"),
+    )  # fmt: skip
+    found = evaluate(Brightness(), dim, [], corruptions=["brightness", "contrast"])
+    crossed = sum(127.5 - add * 255 < level < 127.5 for level in LEVELS for add in ADDED)
+    assert found == {
+        "corruption/brightness": 100 * (5 * 128 - crossed) / (5 * 128),
+        "corruption/contrast": 100.0,
+    }
+    assert found["corruption/brightness"] < 80
+    whole = evaluate(Brightness(), dim, ["natural"], corruptions=["snow"], batch_size=1000)
+    assert list(whole) == ["natural", "corruption/snow"]
+    seen: list[Tensor] = []
+    monkeypatch.setattr(evaluation, "predict", lambda model, x: seen.append(x) or x[:, :2, 0, 0])
+    evaluate(Brightness(), dim, [], corruptions=["snow"], batch_size=50)
+    for severity in range(1, 6):
+        pieces = torch.cat(seen[severity - 1 :: 5])
+        assert torch.equal(pieces, corrupt(dim.images, "snow", severity)), "not one set in batches"
+
+
+ADDED = (0.05, 0.1, 0.15, 0.2, 0.3)
+
+
+def test_an_unknown_corruption_is_refused_before_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "predict", None)
+    for names in (["fog", "rain"], "fog"):
+        with pytest.raises(ValueError, match=r"^corruptions: .*found '(rain|f)'"):
+            evaluate(Brightness(), greys(), corruptions=names)
 
 
 def test_accuracy_is_in_percent() -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import partlib
+from partlib import results
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -16,6 +17,12 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
+README_ROWS = {
+    "natural": "natural training",
+    "at": "adversarial training, 8/255 everywhere",
+    "part": "PART, 7/255 on unimportant pixels",
+    "part-low4": "PART, 4/255 on unimportant pixels",
+}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -29,6 +36,21 @@ def test_titles_are_in_step() -> None:
     assert (ROOT / "book" / "index.md").read_text().startswith(f"# {title}\n")
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["title"].startswith(title)
     assert title in (ROOT / "LICENSE-TEXT").read_text()
+
+
+def test_the_readme_quotes_the_results() -> None:
+    runs = results.measured("scene-digits", "small")
+    readme = (ROOT / "README.md").read_text()
+    for label, name in README_ROWS.items():
+        found = [results.over_seeds(runs, label, metric) for metric in ("natural", "pgd20")]
+        assert all(spread is not None and spread.n == 5 for spread in found)
+        cells = " | ".join(spread.text() for spread in found if spread is not None)
+        assert f"| {name} | {cells} |" in readme
+    for label, low in (("part", "7/255"), ("part-low4", "4/255")):
+        for metric, name in (("natural", "natural"), ("pgd20", "PGD-20")):
+            difference = results.paired(runs, label, "at", metric)
+            assert difference is not None
+            assert f"- {low}, {name}: {difference.sentence()}" in " ".join(readme.split())
 
 
 def test_environment_is_in_step_with_pyproject() -> None:

@@ -310,7 +310,7 @@ def test_the_papers_settings_are_the_defaults() -> None:
         ),
         (
             lambda: methods.part(methods.at(), cam="xcam"),
-            "cam: one of grad_cam is needed, found 'xcam'",
+            "cam: one of cam, grad_cam, xgrad_cam, layer_cam is needed, found 'xcam'",
         ),
         (lambda: methods.part(methods.at(), refresh=0), "refresh: 1 or more is needed, found 0"),
         (lambda: methods.part(methods.at(), warmup=-1), "warmup: 0 or more is needed, found -1"),

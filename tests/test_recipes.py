@@ -57,6 +57,22 @@ def test_the_papers_setting_is_the_published_one() -> None:
     assert (config.pad, config.flip) == (4, True)
 
 
+@pytest.mark.parametrize("network", ["resnet18", "wrn-34-10"])
+def test_the_papers_setting_for_svhn(network: str) -> None:
+    ours = recipe(f"cifar10/{network}/paper")
+    theirs = replace(ours.config, weight_decay=3.5e-3, pad=0, flip=False)
+    expected = replace(ours, data="svhn", config=theirs, step_size=1 / 255)
+    assert recipe(f"svhn/{network}/paper") == expected
+
+
+def test_every_recipe_is_under_its_own_name() -> None:
+    for name, chosen in RECIPES.items():
+        assert name.removesuffix("/paper") == f"{chosen.data}/{chosen.network}"
+        assert (chosen.warmup == 20) == name.endswith("/paper")
+        if chosen.data == "svhn":
+            assert (chosen.config.pad, chosen.config.flip) == (0, False), "a mirrored digit is none"
+
+
 def test_with_config_changes_that_alone() -> None:
     chosen = recipe("scene-digits/small")
     changed = chosen.with_config(epochs=3, seed=4)

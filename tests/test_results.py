@@ -159,7 +159,7 @@ def test_measured_runs_are_found_beside_or_inside_the_library(
     assert results.measured("scene-digits", "small") == []
     inside = tmp_path / "partlib" / "measured" / "scene-digits" / "small"
     beside = tmp_path / "results" / "scene-digits" / "small"
-    for folder in (inside, beside):
+    for folder in (beside, inside):
         folder.mkdir(parents=True)
         (folder / "at-seed0.json").write_text(json.dumps({"label": folder.parts[-3]}))
         assert results.measured("scene-digits", "small") == [{"label": folder.parts[-3]}]

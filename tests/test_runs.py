@@ -51,6 +51,7 @@ def test_the_record_says_how_to_make_the_run_again(done: tuple[Path, dict[str, A
     assert record["config"] == TINY.config.record()
     assert record["config"]["epochs"] == 2
     assert set(record) >= {"commit", "versions", "device", "threads", "note", "max_batches"}
+    assert 50 < record["peak_memory_mib"]["process"] < 100_000
     assert record["versions"]["torch"]
     assert record["precision"] == "fp32"
     assert [row["epoch"] for row in record["history"]] == [1, 2]
@@ -105,6 +106,45 @@ def test_a_trial_of_a_few_batches_does_not_become_the_run(tmp_path: Path) -> Non
         run(TINY, method, folder=tmp_path, attacks=["natural"], **SIZES)
 
 
+def test_a_trial_measures_on_as_few_batches(tmp_path: Path) -> None:
+    settings = {**SIZES, "n_test": None, "max_batches": 2, "attacks": ["natural"]}
+    trial = run(TINY, TINY.method("natural"), folder=tmp_path, **settings)
+    assert trial["n_test"] == 32
+    settings["n_test"] = 40
+    assert run(TINY, TINY.method("natural"), folder=tmp_path, **settings)["n_test"] == 40
+
+
+def test_a_run_on_a_cut_set_says_so(svhn_root: Path, tmp_path: Path) -> None:
+    chosen = recipe("svhn/small").with_config(epochs=1, batch_size=16)
+    record = run(
+        chosen,
+        chosen.method("part"),
+        folder=tmp_path,
+        attacks=["natural"],
+        root=svhn_root,
+        verify=False,
+        **SIZES,
+    )
+    assert record["note"] == data.load("svhn", "train", root=svhn_root, verify=False).note
+    assert json.loads((tmp_path / "result.json").read_text()) == record
+
+
+def test_a_run_on_larger_images(tiny_imagenet_root: Path, tmp_path: Path) -> None:
+    chosen = recipe("tiny-imagenet/small").with_config(epochs=1, batch_size=16)
+    record = run(
+        chosen,
+        chosen.method("part"),
+        folder=tmp_path,
+        attacks=["pgd2"],
+        root=tiny_imagenet_root,
+        verify=False,
+        max_batches=1,
+        **SIZES,
+    )
+    assert record["note"] in ("", f"Tiny-ImageNet, {record['num_classes']} classes")
+    assert math.isfinite(record["history"][0]["loss"])
+
+
 def test_a_label_and_the_default_attacks(tmp_path: Path) -> None:
     one = TINY.with_config(epochs=1)
     record = run(one, one.method("natural"), folder=tmp_path, label="NT", **SIZES)
@@ -117,9 +157,7 @@ def test_a_label_and_the_default_attacks(tmp_path: Path) -> None:
 @pytest.fixture
 def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     load = data.load
-    monkeypatch.setattr(
-        data, "load", lambda name, split, n=None, root=None: load(name, split, n=20)
-    )
+    monkeypatch.setattr(data, "load", lambda name, split, **_: load(name, split, n=20))
     monkeypatch.setattr(runs, "best_device", lambda: CPU)
 
 

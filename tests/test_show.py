@@ -49,11 +49,23 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "bars": partial(show.draw_bars, SEEDS),
     "points": partial(show.draw_points, SEEDS),
     "history": partial(show.draw_history, RUN),
+    "surface": partial(
+        show.draw_surface,
+        [-1, 0, 1],
+        [-1, 1],
+        np.arange(6).reshape(2, 3),
+        xlabel="first",
+        ylabel="second",
+        label="loss",
+        paths={"walk": [[0, 0], [0.5, 0.5]]},
+        box=(0.5, 0.75),
+    ),
 }
 TWINS: dict[str, Callable[..., Any]] = {
     name: partial(getattr(show, name), *draw.args, **draw.keywords)
     for name, draw in FIGURES.items()
 }
+SURFACE = partial(FIGURES["surface"], alt="a surface")
 figures = pytest.mark.parametrize("name", FIGURES)
 
 
@@ -411,6 +423,42 @@ def test_groups_refuse():
         show.draw_bars({}, alt="a")
     with pytest.raises(ValueError, match=r"groups\['AT'\]\['natural'\] must hold finite numbers"):
         show.draw_points({"AT": {"natural": [1.0, float("inf")]}}, alt="a")
+
+
+def test_surface_draws_heights_budget_and_walks(drawn):
+    SURFACE()
+    (figure,) = drawn
+    ax = figure.axes[0]
+    (mesh,) = ax.collections
+    np.testing.assert_array_equal(mesh.get_array(), np.arange(6).reshape(2, 3))
+    assert mesh.get_clim() == (0, 5)
+    lines = {line.get_label(): line.get_xydata() for line in ax.get_lines()}
+    np.testing.assert_array_equal(lines["budget"].max(axis=0), [0.5, 0.75])
+    np.testing.assert_array_equal(lines["budget"].min(axis=0), [-0.5, -0.75])
+    np.testing.assert_array_equal(lines["walk"], [[0, 0], [0.5, 0.5]])
+    assert ax.get_aspect() == 1  # a budget of one size looks like a square
+    assert figure.axes[1].get_ylabel() == "loss"
+
+
+def test_surface_takes_limits(drawn):
+    SURFACE(limits=(-1, 9))
+    assert drawn[0].axes[0].collections[0].get_clim() == (-1, 9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"heights": np.zeros((3, 2))}, r"heights must be \(2, 3\), found \(3, 2\)"),
+        ({"heights": np.full((2, 3), np.nan)}, "heights must hold finite"),
+        ({"paths": {"w": [1, 2]}}, r"paths\['w'\] must be \(P, 2\)"),
+        ({"paths": {"w": [[1, np.inf]]}}, r"paths\['w'\] must hold finite"),
+    ],
+)
+def test_surface_refuses(settings, message):
+    heights = settings.pop("heights", np.zeros((2, 3)))
+    words = {"xlabel": "x", "ylabel": "y", "label": "z", "alt": "a surface"}
+    with pytest.raises(ValueError, match=message):
+        show.draw_surface([-1, 0, 1], [-1, 1], heights, **words, **settings)
 
 
 def test_history_separates_losses_from_accuracies(drawn):

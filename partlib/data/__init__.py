@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import torch
-
-from partlib.data import cifar10, scene_digits
+from partlib.data import cifar10, scene_digits, svhn, tiny_imagenet
 from partlib.data.augment import shift_and_flip
-from partlib.data.imageset import ImageSet, to_float
+from partlib.data.imageset import ImageSet, choose, to_float
 
 __all__ = [
     "NAMES",
@@ -22,7 +20,13 @@ __all__ = [
     "to_float",
 ]
 
-NAMES = {"scene-digits": tuple(scene_digits.DEFAULT_N), "cifar10": tuple(cifar10.SPLITS)}
+NAMES = {
+    "scene-digits": tuple(scene_digits.DEFAULT_N),
+    "cifar10": tuple(cifar10.SPLITS),
+    "svhn": svhn.SPLITS,
+    "tiny-imagenet": tuple(tiny_imagenet.PER_CLASS),
+}
+"""The data sets and their splits."""
 
 
 def load(
@@ -32,16 +36,21 @@ def load(
     n: int | None = None,
     seed: int = 0,
     root: str | Path | None = None,
+    verify: bool = True,
 ) -> ImageSet:
     """Load a split of a data set.
 
     Args:
-        name: "scene-digits" (embedded: drawn, not read) or "cifar10".
-        split: "train", "test" or, for scene-digits, "val"; see `hold_out` for the others.
+        name: "scene-digits" (embedded: drawn, not read), "cifar10", "svhn" (both 32 x 32, ten
+            classes) or "tiny-imagenet" (64 x 64, 200 classes).
+        split: "train", "test", for svhn also "extra", and for scene-digits "val"; see `hold_out`
+            for the others. Tiny-ImageNet's "test" is its published validation part.
         n: how many images; None is the whole split. Of a set that is read, `n` images are picked
             at random by `seed`.
         seed: scene-digits: seed of the drawing. Others: seed of the pick.
         root: the folder that holds the set; None is `$PARTLIB_DATA`, or `~/.cache/partlib`.
+        verify: whether svhn and tiny-imagenet must be the published sets. False also reads sets
+            that were cut on purpose; then the set's `note` says so. CIFAR-10 is always verified.
 
     Returns:
         An `ImageSet`: images float32 (N, 3, H, W) in [0, 1], labels int64 (N,), masks or None.
@@ -62,8 +71,14 @@ def load(
         raise ValueError(f"seed: 0 or more is needed, found {seed!r}")
     if name == "scene-digits":
         return scene_digits.load(split, n=n, seed=seed)
-    whole = cifar10.load(split, root=find_root(root))
-    return whole if n is None else _pick(whole, n, seed)
+    folder = find_root(root)
+    if name == "tiny-imagenet":
+        return tiny_imagenet.load(split, root=folder, n=n, seed=seed, verify=verify)
+    if name == "svhn":
+        whole = svhn.load(split, root=folder, verify=verify)
+    else:
+        whole = cifar10.load(split, root=folder)
+    return whole if n is None else whole[choose(len(whole), n, seed, of=f"{name} {split}")]
 
 
 def find_root(root: str | Path | None = None) -> Path:
@@ -74,10 +89,13 @@ def find_root(root: str | Path | None = None) -> Path:
 
 def found(root: str | Path | None = None) -> dict[str, str]:
     """Where each data set is on this machine, or that it is not there."""
-    where = cifar10.folder(find_root(root))
+    folder = find_root(root)
+    where = cifar10.folder(folder)
     return {
         "scene-digits": "embedded",
         "cifar10": str(where) if where.is_dir() else f"not at {where}",
+        "svhn": svhn.found(folder),
+        "tiny-imagenet": tiny_imagenet.found(folder),
     }
 
 
@@ -89,15 +107,5 @@ def hold_out(images: ImageSet, n: int, *, seed: int = 0) -> tuple[ImageSet, Imag
     """
     if not 0 < n < len(images):
         raise ValueError(f"n: between 1 and {len(images) - 1} is needed, found {n!r}")
-    order = _order(len(images), seed)
+    order = choose(len(images), len(images), seed, of=images.name)
     return images[order[n:]], images[order[:n]]
-
-
-def _pick(whole: ImageSet, n: int, seed: int) -> ImageSet:
-    if n > len(whole):
-        raise ValueError(f"n: {whole.name} {whole.split} has {len(whole)} images, found {n!r}")
-    return whole[_order(len(whole), seed)[:n]]
-
-
-def _order(n: int, seed: int) -> torch.Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))

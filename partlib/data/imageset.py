@@ -17,7 +17,7 @@ class ImageSet:
 
     Attributes:
         name: the set's name, as given to `partlib.data.load`.
-        split: "train", "val" or "test".
+        split: "train", "val" or "test" ("extra" of svhn).
         pixels: uint8 (N, 3, H, W).
         labels: int64 (N,), each in [0, len(class_names)).
         class_names: one name a class.
@@ -74,3 +74,16 @@ class ImageSet:
 def to_float(pixels: Tensor) -> Tensor:
     """Bytes to floats: uint8 0..255 becomes float32 0..1."""
     return pixels.to(torch.float32) / 255
+
+
+def choose(size: int, n: int | None, seed: int, *, of: str) -> Tensor:
+    """Which `n` of `size` images are picked by a seed, as an index; None is all in their order.
+
+    Raises:
+        ValueError: `n` is more than there are of the set `of`.
+    """
+    if n is None:
+        return torch.arange(size)
+    if n > size:
+        raise ValueError(f"n: {of} has {size} images, found {n!r}")
+    return torch.randperm(size, generator=torch.Generator().manual_seed(seed))[:n]

@@ -13,8 +13,10 @@ from partlib.show.charts import (
     draw_curve,
     draw_history,
     draw_points,
+    draw_surface,
     history,
     points,
+    surface,
 )
 from partlib.show.panels import attack, draw_attack, draw_images, draw_overlay, images, overlay
 from partlib.show.picture import PALETTE, Picture
@@ -33,12 +35,14 @@ __all__ = [
     "draw_images",
     "draw_overlay",
     "draw_points",
+    "draw_surface",
     "history",
     "images",
     "over_255",
     "overlay",
     "points",
     "say",
+    "surface",
     "table",
     "verdicts",
 ]

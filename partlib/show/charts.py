@@ -11,6 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from partlib.show.picture import (
@@ -129,6 +130,64 @@ def draw_history(
         return finish(figure, alt)
 
 
+def draw_surface(
+    x_values: Sequence[float],
+    y_values: Sequence[float],
+    heights: Sequence[Sequence[float]] | ArrayLike,
+    *,
+    xlabel: str,
+    ylabel: str,
+    label: str,
+    alt: str,
+    paths: Mapping[str, Sequence[Sequence[float]] | ArrayLike] | None = None,
+    box: tuple[float, float] | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Picture:
+    """Draw a function of two variables as colour, and walks on it.
+
+    Args:
+        x_values: where the columns are, X of them, rising.
+        y_values: where the rows are, Y of them, rising.
+        heights: the function, (Y, X).
+        xlabel: what x is, with its unit.
+        ylabel: what y is, with its unit.
+        label: what the colour is, with its unit.
+        alt: what the figure shows, for a reader who cannot see it.
+        paths: by name, points (P, 2) joined by a line, from a dot to a cross.
+        box: half the width and half the height of a box around (0, 0): a budget.
+        limits: values that get the first and the last colour, by default the lowest and highest.
+
+    Raises:
+        ValueError: for an empty alt text, shapes that do not match, or values not finite.
+    """
+    z = finite("heights", heights)
+    if z.shape != (len(y_values), len(x_values)):
+        raise ValueError(f"heights must be ({len(y_values)}, {len(x_values)}), found {z.shape}")
+    low, high = limits or (z.min(), z.max())
+    with _axes(560) as (figure, (ax,)):
+        mesh = ax.pcolormesh(x_values, y_values, z, cmap="viridis", vmin=low, vmax=high)
+        figure.colorbar(mesh, ax=ax, label=label)
+        edge: dict[str, Any] = {
+            "path_effects": [withStroke(linewidth=4.5, foreground="black")]
+        }  # on any colour
+        if box is not None:
+            corners = np.multiply(box, [[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
+            ax.plot(*corners.T, color="white", label="budget", **edge)
+        for i, (name, given) in enumerate((paths or {}).items(), start=1):
+            points = finite(f"paths[{name!r}]", given)
+            if points.ndim != 2 or points.shape[1] != 2:
+                raise ValueError(f"paths[{name!r}] must be (P, 2), found {points.shape}")
+            look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], **edge}
+            ax.plot(*points.T, label=name, **look)
+            ax.plot(*points[0], "o", markersize=7, **look)
+            ax.plot(*points[-1], "X", markersize=9, **look)
+        ax.set(xlabel=xlabel, ylabel=ylabel, aspect="equal")
+        ax.grid(visible=False)
+        if ax.get_legend_handles_labels()[1]:
+            _legend(ax, "")
+        return finish(figure, alt)
+
+
 @contextmanager
 def _axes(height: int, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
     """Give a figure of the book's width, with its style in force as long as it is drawn on."""
@@ -205,3 +264,4 @@ curve = shown(draw_curve)
 bars = shown(draw_bars)
 points = shown(draw_points)
 history = shown(draw_history)
+surface = shown(draw_surface)
