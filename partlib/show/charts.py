@@ -165,9 +165,11 @@ def draw_surface(
         raise ValueError(f"heights must be ({len(y_values)}, {len(x_values)}), found {z.shape}")
     low, high = limits or (z.min(), z.max())
     with _axes(560) as (figure, (ax,)):
+        figure.set_layout_engine("compressed")  # for axes of a fixed shape
         mesh = ax.pcolormesh(x_values, y_values, z, cmap="viridis", vmin=low, vmax=high)
         figure.colorbar(mesh, ax=ax, label=label)
-        edge = {"path_effects": [withStroke(linewidth=4.5, foreground="black")]}  # on any colour
+        outline = withStroke(linewidth=4.5, foreground="black")  # on any colour
+        edge: dict[str, Any] = {"path_effects": [outline]}
         if box is not None:
             corners = np.multiply(box, [[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
             ax.plot(*corners.T, color="white", label="budget", **edge)
@@ -175,7 +177,7 @@ def draw_surface(
             points = finite(f"paths[{name!r}]", given)
             if points.ndim != 2 or points.shape[1] != 2:
                 raise ValueError(f"paths[{name!r}] must be (P, 2), found {points.shape}")
-            look = {"color": PALETTE[i % len(PALETTE)], **edge}
+            look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], **edge}
             ax.plot(*points.T, label=name, **look)
             ax.plot(*points[0], "o", markersize=7, **look)
             ax.plot(*points[-1], "X", markersize=9, **look)
