@@ -152,9 +152,10 @@ def evaluate(
     if as_json:
         print(json.dumps(found))
         return
+    width = max(10, *map(len, found))
     for name, value in found.items():
         how = "mean of 5 severities" if name.startswith("corruption/") else f"at eps {eps:g}/255"
-        print(f"{name:10} {value:6.2f} %  of {n_test} test images {how}")
+        print(f"{name:{width}} {value:6.2f} %  of {n_test} test images {how}")
 
 
 @app.command(name="doctor")

@@ -166,8 +166,9 @@ def test_evaluate_measures_corruptions_too(monkeypatch: pytest.MonkeyPatch) -> N
     assert list(found) == ["natural", "corruption/fog", "corruption/snow"]
     lines = invoke(*arguments).stdout.splitlines()
     value = found["corruption/fog"]
-    assert lines[1] == f"corruption/fog {value:6.2f} %  of 10 test images mean of 5 severities"
-    assert lines[0].endswith("test images at eps 8/255")
+    assert lines[1] == f"corruption/fog  {value:6.2f} %  of 10 test images mean of 5 severities"
+    natural = found["natural"]
+    assert lines[0] == f"natural         {natural:6.2f} %  of 10 test images at eps 8/255"
 
 
 def test_doctor_prints_text_or_json() -> None:

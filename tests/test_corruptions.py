@@ -19,7 +19,7 @@ from torch import Tensor
 from partlib import corruptions
 from partlib.corruptions import NAMES, SEVERITIES, corrupt, load_cifar10c, primitives, released
 from partlib.corruptions.table import TABLE
-from partlib.corruptions.weather import ice
+from partlib.corruptions.weather import _rims, ice
 
 ROOT = Path(__file__).parents[1]
 
@@ -342,11 +342,12 @@ def test_contrast_scales_about_each_channels_mean(
 
 @pytest.mark.parametrize(("severity", "quality"), levels("jpeg_compression"))
 def test_jpeg_is_pillows(severity: int, quality: float, photos: Tensor) -> None:
-    picture = (photos[2] * 255).round().byte().permute(1, 2, 0).numpy()
+    photo = (photos[2] - 0.4 / 255).clamp(min=0)  # a little below bytes, which it is rounded to
+    picture = (photo * 255).round().byte().permute(1, 2, 0).numpy()
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=int(quality))
     wanted = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 255
-    assert torch.equal(corrupt(photos[2:3], "jpeg_compression", severity)[0], wanted)
+    assert torch.equal(corrupt(photo[None], "jpeg_compression", severity)[0], wanted)
 
 
 @pytest.mark.parametrize(("severity", "side"), [(1, 30), (2, 28), (3, 27), (4, 24), (5, 20)])
@@ -441,6 +442,15 @@ def test_spatter_is_water_then_mud() -> None:
         assert out[:, 2].min().item() == pytest.approx(20 / 255, abs=0.03)
 
 
+def test_a_drop_has_a_rim_one_pixel_wide() -> None:
+    drop = np.zeros((2, 20, 20))
+    drop[0, 6:15, 5:14] = 200
+    rims = _rims(drop)
+    assert rims[0, 10].nonzero()[0].tolist() == [4, 13]
+    assert rims[0, :, 9].nonzero()[0].tolist() == [5, 14]
+    assert not rims[1].any()
+
+
 def test_elastic_moves_the_corners_points() -> None:
     # Severity 1 is affine alone: coordinates stay planes wherever the image is not mirrored.
     x = torch.linspace(0, 1, 32).expand(20, 3, 32, 32).clone()
@@ -533,6 +543,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     images = np.arange(20, dtype=np.uint8)[:, None, None, None] + np.zeros((20, 32, 32, 3))
     images[..., 1] += 100
+    images[..., 2] = np.arange(32)[:, None]
     np.save(folder / "fog.npy", images.astype(np.uint8))
     np.save(folder / "labels.npy", np.tile(np.array([3, 8, 8, 0]), 5).astype(np.uint8))
     return tmp_path
@@ -547,6 +558,7 @@ def test_a_severity_is_its_rows(release: Path, severity: int) -> None:
     rows = list(range(4 * (severity - 1), 4 * severity))
     assert s.pixels[:, 0, 5, 9].tolist() == rows
     assert s.pixels[:, 1, 0, 31].tolist() == [100 + row for row in rows]
+    assert s.pixels[0, 2, :, 7].tolist() == list(range(32)), "rows stay rows"
     assert s.labels.tolist() == [3, 8, 8, 0]
     assert s.labels.dtype == torch.int64
     assert s.class_names[3] == "cat"

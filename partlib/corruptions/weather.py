@@ -115,8 +115,8 @@ def _relief(drops: Array) -> Array:
     inside = ~_rims(drops)
     # Images lie so far from each other that none sees its neighbour's rims.
     distance = ndimage.distance_transform_edt(inside, sampling=(1e6, 1, 1)).clip(max=20)
-    mean = ndimage.uniform_filter(distance, (1, 3, 3), mode="mirror")
-    levels = (mean + 1e-9).astype(np.int64)  # a running mean may miss a whole number
+    # Divided last, so that the mean of equal whole numbers is that number.
+    levels = (ndimage.correlate(distance, np.ones((1, 3, 3)), mode="mirror") / 9).astype(np.int64)
     counts = (levels[:, None] <= np.arange(21).reshape(-1, 1, 1)).sum(axis=(2, 3))
     darkest = np.where(counts > 0, counts, counts[:, -1:]).min(axis=1, keepdims=True)
     spread = np.maximum(counts[:, -1:] - darkest, 1)
