@@ -57,7 +57,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
         xlabel="first",
         ylabel="second",
         label="loss",
-        paths={"walk": [[0, 0], [0.5, 0.5]]},
+        paths={"walk": [[0, 0], [0.5, 0.5]], "a second walk": [[0, 1]], "a third": [[0, 1]]},
         box=(0.5, 0.75),
     ),
 }

@@ -165,11 +165,11 @@ def draw_surface(
         raise ValueError(f"heights must be ({len(y_values)}, {len(x_values)}), found {z.shape}")
     low, high = limits or (z.min(), z.max())
     with _axes(560) as (figure, (ax,)):
+        figure.set_layout_engine("compressed")  # for axes of a fixed shape
         mesh = ax.pcolormesh(x_values, y_values, z, cmap="viridis", vmin=low, vmax=high)
         figure.colorbar(mesh, ax=ax, label=label)
-        edge: dict[str, Any] = {
-            "path_effects": [withStroke(linewidth=4.5, foreground="black")]
-        }  # on any colour
+        outline = withStroke(linewidth=4.5, foreground="black")  # on any colour
+        edge: dict[str, Any] = {"path_effects": [outline]}
         if box is not None:
             corners = np.multiply(box, [[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
             ax.plot(*corners.T, color="white", label="budget", **edge)

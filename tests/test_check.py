@@ -1,0 +1,242 @@
+"""Every solution in the book is accepted, every stub known as one, every mutant rejected."""
+
+import ast
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from partlib import check
+from partlib.check import NOT_YET, RIGHT, verdict
+from tests.test_chapters import code, page
+
+WHERE = {
+    "01": ("at_the_limit", "by_luck", "by_asking"),
+    "02": ("targeted", "losses", "as_bytes"),
+    "03": ("project_l2", "unprojected", "straight_through"),
+    "04": ("buffers_changed", "mixture_loss", "natural_beta"),
+    "05": ("points_at", "rather_than", "of_random_class"),
+    "06": ("mean_of_quarters", "checkerboard", "images_needed"),
+    "07": ("equal_mean", "other_masks", "pixel_ag_clamp"),
+    "08": ("seeds_needed", "unpaired_sd"),
+}
+CHAPTER = {name: number for number, names in WHERE.items() for name in names}
+each = pytest.mark.parametrize("name", CHAPTER)
+
+
+def written(name: str) -> str:
+    """What an exercise is called in its chapter."""
+    return "StraightThrough" if name == "straight_through" else name
+
+
+def solved(name: str) -> str:
+    return written(name) + ("Solution" if name == "straight_through" else "_solution")
+
+
+def source(name: str) -> ast.stmt:
+    """The solution as the chapter has it."""
+    for cell in code(CHAPTER[name]):
+        for node in ast.parse(cell).body:
+            if solved(name) in (getattr(node, "name", ""), *targets(node)):
+                return node
+    raise AssertionError(f"no {solved(name)} in chapter {CHAPTER[name]}")
+
+
+def targets(node: ast.stmt) -> list[str]:
+    if not isinstance(node, ast.Assign):
+        return []
+    return [target.id for target in node.targets if isinstance(target, ast.Name)]
+
+
+SWAPS: dict[type, type] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
+    ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.Eq: ast.NotEq,
+}  # fmt: skip
+OTHERS = {
+    "argmax": "argmin", "maximum": "minimum", "minimum": "maximum", "gather": "scatter",
+    "sign": "abs", "stdev": "pstdev", "ceil": "floor", "round": "floor", "x_adv": "x",
+    "target": "y", "eps_low": "eps", "clamp": "relu", "amax": "amin", "comb": "perm",
+}  # fmt: skip
+
+
+def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """What may go wrong at one place, each with its name."""
+    if isinstance(node, ast.BinOp) and type(node.op) in SWAPS:
+        yield "operator", ast.BinOp(node.left, SWAPS[type(node.op)](), node.right)
+        yield "left side alone", node.left
+        yield "right side alone", node.right
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not)):
+        yield "sign", node.operand
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
+        op = SWAPS[type(node.ops[0])]()
+        yield "comparison", ast.Compare(node.left, [op], node.comparators)
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        yield "constant", ast.Constant(node.value + 1)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        yield f"no {node.func.attr}", node.func.value
+        for old, new in OTHERS.items():
+            if node.func.attr == old:
+                func = ast.Attribute(node.func.value, new, ast.Load())
+                yield f"{new} for {old}", ast.Call(func, node.args, node.keywords)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+        yield "one round less", ast.Call(node.func, [ast.Constant(1), *node.args[-1:]], [])
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in OTHERS:
+        yield f"{OTHERS[node.id]} for {node.id}", ast.Name(OTHERS[node.id], ast.Load())
+    if isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr)):
+        yield "left out", ast.Pass()
+
+
+class Change(ast.NodeTransformer):
+    """Make the n-th change that is possible."""
+
+    def __init__(self, n: int) -> None:
+        self.n, self.seen, self.what = n, 0, ""
+
+    def visit(self, node: ast.AST) -> Any:
+        for what, changed in changes(node):
+            self.seen += 1
+            if self.seen - 1 == self.n:
+                self.what = f"line {getattr(node, 'lineno', 0)}: {what}: {ast.unparse(node)}"
+                return changed
+        return self.generic_visit(node)
+
+
+def mutants(name: str) -> Iterator[tuple[str, ast.stmt]]:
+    n = 0
+    while True:
+        change = Change(n)
+        tree = change.visit(copy.deepcopy(source(name)))
+        if not change.what:
+            return
+        yield change.what, ast.fix_missing_locations(tree)
+        n += 1
+
+
+def run(name: str, tree: ast.stmt) -> Any:
+    names = {k: v for k, v in vars(page(CHAPTER[name])).items() if k != solved(name)}
+    exec(compile(ast.Module([tree], []), name, "exec"), names)
+    return names.get(solved(name))
+
+
+# Changes that leave an answer right: a copy or a number more, other squares, another neighbour.
+EQUIVALENT = {
+    "at_the_limit": {"line 2: no item: (delta.abs() > 0.99 * eps).float().mean().item()"},
+    "by_luck": {"line 2: constant: 1"},
+    "by_asking": {
+        "line 4: one round less: range(questions)",
+        "line 5: no tolist: torch.randint(0, 25, (2,), generator=generator).tolist()",
+        "line 5: constant: 0",
+        "line 5: constant: 25",
+        "line 6: operator: torch.randint(2, (len(x), 3, 1, 1), generator=generator) * 2.0",
+        "line 6: left side alone: torch.randint(2, (len(x), 3, 1, 1), generator=generator) * 2.0",
+        "line 8: operator: top + 8",
+        "line 8: right side alone: top + 8",
+        "line 8: operator: left + 8",
+        "line 8: right side alone: left + 8",
+        "line 8: constant: 8",
+        "line 9: operator: x[square] + eps * sign",
+        "line 9: operator: eps * sign",
+    },
+    "targeted": {
+        "line 2: no clone: x.clone()",
+        "line 5: no detach: (x - eps * gradient.sign()).clamp(0, 1).detach()",
+    },
+    "losses": {"line 2: no clone: x.clone()", "line 8: no detach: linear.detach()"},
+    "unprojected": {"line 2: no clone: x.clone()", "line 7: no detach: x_adv.detach()"},
+    "rather_than": {
+        "line 2: no detach: model.head.linear.weight.detach()",
+        "line 3: no detach: model.features(x).detach()",
+    },
+    "equal_mean": {"line 2: no item: budget.mean().item()"},
+    "other_masks": {"line 2: constant: 1"},
+    "pixel_ag_clamp": {"line 7: no detach: delta.detach()"},
+}
+BY_HAND = {
+    "noise": ("targeted", "gradient.sign()", "torch.randn_like(x).sign()"),
+    "train mode": ("targeted", "model(x)", "model.train()(x)"),
+    "the gradient itself": ("targeted", "gradient.sign()", "gradient / gradient.abs().max()"),
+    "noise in each step": ("unprojected", "gradient.sign()", "torch.randn_like(x).sign()"),
+    "gradient at x": ("unprojected", "model(x_adv)", "model(x + x_adv - x_adv.detach())"),
+    "projected": ("unprojected", "clamp(0, 1)", "clamp(0, 1).clamp(x - 0.03, x + 0.03)"),
+    "wrong labels": ("pixel_ag_clamp", "y, reduction", "y.flip(0), reduction"),
+    "one budget for all": ("pixel_ag_clamp", "m * eps", "eps"),
+    "train mode in each step": ("pixel_ag_clamp", "model(x + delta)", "model.train()(x + delta)"),
+    "transposed map": ("points_at", "heat.flatten(1)", "heat.transpose(1, 2).flatten(1)"),
+    "transposed features": ("rather_than", "maps).sum", "maps.transpose(2, 3)).sum"),
+    "cut at zero": ("rather_than", ".sum(dim=1)", ".sum(dim=1).relu()"),
+    "one length for the batch": ("project_l2", "norm(dim=1)", "norm().expand(len(delta))"),
+    "one class for all": ("of_random_class", "(len(x),)", "(1,)).expand(len(x)"),
+    "no reduction": ("mixture_loss", "F.cross_entropy(model(x), y)",
+                     "F.cross_entropy(model(x), y, reduction='none')"),
+    "half a block": ("checkerboard", "[::2, ::2]", "[::2]"),
+    "the same for all": ("other_masks", "mask.roll(1, dims=0)", "mask[:1].expand_as(mask)"),
+    "random masks": ("other_masks", "mask.roll(1, dims=0)", "torch.rand(mask.shape) > 0.5"),
+}  # fmt: skip
+
+
+def test_every_exercise_is_here() -> None:
+    assert set(CHAPTER) == set(check.CHECKS)
+    assert set(CHAPTER) | {"CHECKS", "NOT_YET", "RIGHT", "verdict"} == set(check.__all__)
+
+
+@each
+def test_the_solution_is_right(name: str) -> None:
+    assert verdict(name, getattr(page(CHAPTER[name]), solved(name))) == RIGHT
+
+
+@each
+def test_the_stub_is_not_implemented_yet(name: str) -> None:
+    assert verdict(name, getattr(page(CHAPTER[name]), written(name))) == NOT_YET
+
+
+@each
+def test_mutants_are_rejected(name: str) -> None:
+    accepted = [what for what, tree in mutants(name) if verdict(name, run(name, tree)) == RIGHT]
+    assert set(accepted) == EQUIVALENT.get(name, set())
+
+
+@pytest.mark.parametrize("mistake", BY_HAND)
+def test_typical_mistakes_are_rejected(mistake: str) -> None:
+    name, old, new = BY_HAND[mistake]
+    text = ast.unparse(source(name))
+    assert old in text
+    (tree,) = ast.parse(text.replace(old, new)).body
+    found = verdict(name, run(name, tree))
+    assert found not in (RIGHT, NOT_YET)
+
+
+def test_there_are_many_mutants() -> None:
+    counts = {name: sum(1 for _ in mutants(name)) for name in CHAPTER}
+    assert min(counts.values()) >= 1
+    assert sum(counts.values()) >= 350
+
+
+@each
+@pytest.mark.parametrize(
+    "nonsense", [None, 3, "text", lambda: None, lambda *a, **k: None, lambda *a, **k: "text",
+                 lambda *a, **k: torch.full((2,), torch.nan)],
+)  # fmt: skip
+def test_nonsense_is_answered_and_never_raises(name: str, nonsense: Any) -> None:
+    found = verdict(name, nonsense)
+    assert found
+    assert found != RIGHT
+
+
+def test_an_unknown_exercise_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"name: one of .*, found 'fame'"):
+        verdict("fame", None)
+
+
+def test_a_check_displays_its_verdict_and_leaves_the_random_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("partlib.check.answers.say", said.append)
+    before = torch.get_rng_state()
+    assert check.natural_beta(0) is None  # type: ignore[func-returns-value]
+    check.natural_beta(None)
+    check.of_random_class(page("05").of_random_class)
+    assert said[:2] == ["`natural_beta`: right", f"`natural_beta`: {NOT_YET}"]
+    assert torch.equal(before, torch.get_rng_state())
