@@ -18,9 +18,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from partlib import data, evaluation, zoo
 from partlib.models import Classifier, Residual
-from tools.notebooks import ROOT, write
-
-VENDOR = ROOT / "book" / "vendor"
+from tools.notebooks import write
+from tools.vendor import VENDOR
 
 
 def export(folder: Path) -> None:

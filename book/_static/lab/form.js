@@ -35,18 +35,19 @@ lab.choice = (legend, options, className, changed) => {
 };
 
 lab.slider = (label, { min, max, step }, text, changed) => {
-  const shown = lab.element("output");
+  const shown = lab.element("span", { className: "lab-value" });
   const input = lab.element("input", {
-    type: "range", min, max, step, oninput: () => { show(); changed(+input.value); },
+    type: "range", min, max, step, aria: { "aria-label": label },
+    oninput: () => changed(+input.value),
   });
-  const show = () => {
-    shown.textContent = text(+input.value);
-    input.setAttribute("aria-valuetext", shown.textContent);
-  };
   const node = lab.element(
     "label", { className: "lab-slider" }, lab.element("span", {}, label, " ", shown), input,
   );
-  const set = (value) => { input.value = value; show(); };
+  const set = (value) => {
+    input.value = value;
+    shown.textContent = text(value);
+    input.setAttribute("aria-valuetext", shown.textContent);
+  };
   const enable = (on) => { input.disabled = !on; node.classList.toggle("lab-off", !on); };
   return { node, set, enable };
 };

@@ -63,9 +63,9 @@ const mount = (root) => {
   const maps = {
     everywhere: ["ε everywhere", () => lab.maps.everywhere()],
     quarter: ["Forbid a quarter", () => lab.maps.quarter((state.quarter = (state.quarter + 1) % 4))],
-    cam: ["Only important (CAM)", () => lab.maps.mask(clean.important, 1, 0)],
-    part: ["PART: elsewhere 7/8 ε", () => lab.maps.mask(clean.important, 1, 7 / 8)],
-    digit: ["Only the digit", () => lab.maps.mask(mask(), 1, 0)],
+    cam: ["Important (CAM)", () => lab.maps.mask(clean.important, 1, 0)],
+    part: ["PART: 7/8 elsewhere", () => lab.maps.mask(clean.important, 1, 7 / 8)],
+    digit: ["The digit", () => lab.maps.mask(mask(), 1, 0)],
     invert: ["Invert", () => lab.maps.invert(weights)],
   };
 
