@@ -10,7 +10,7 @@ lab.element = (tag, properties = {}, ...children) => {
   return element;
 };
 
-lab.percent = (share) => `${Math.round(100 * share)} %`;
+lab.percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 lab.over255 = (value) => `${+value.toFixed(1)}/255`;
 
 lab.groups = 0;
@@ -82,7 +82,7 @@ lab.classes = (names) => {
     rows.forEach((row, i) => {
       row.cells[0].textContent = i === label ? `${names[i]} (true)` : names[i];
       const [bar, text] = row.cells[column].children;
-      bar.style.width = `${60 * odds[i]}%`;
+      bar.style.setProperty("--share", odds[i]);
       text.textContent = lab.percent(odds[i]);
       row.cells[column].className = i !== best ? "" : i === label ? "lab-right" : "lab-wrong";
     });

@@ -126,7 +126,7 @@ const mount = (root) => {
     figures.adversarial.show(after.text);
     for (const [figure, seen] of [[figures.before, clean], [figures.after, after]]) {
       lab.drawMap(figure.canvas, seen.pixels, seen.heat, seen.important);
-      figure.show(`outlined: important, ${lab.percent(share(seen.important))}`);
+      figure.show(`outlined: ${lab.percent(share(seen.important))} important`);
     }
     table.show(1, clean, label);
     table.show(2, after, label);
