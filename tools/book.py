@@ -12,12 +12,13 @@ import time
 from importlib.metadata import version
 from importlib.resources import as_file, files
 
-from tools import notebooks
+from tools import lab, notebooks
 from tools.notebooks import BUILD, ROOT
 
 PAGES = BUILD / "html" / "index.html"
 STAMP = BUILD / "stamps" / "pages"
 MATHJAX = BUILD / "static" / "mathjax"  # _build/static is one of html_static_path
+LAB = BUILD / "static" / "lab"
 SOURCES = ("book", "notebooks", "partlib", "tools")
 PACKAGES = ("jupyter-book", "myst-nb", "Sphinx", "sphinx-book-theme", "sphinx-mathjax-offline")
 
@@ -42,6 +43,7 @@ def render() -> int:
         return 0
     STAMP.unlink(missing_ok=True)
     vendor_mathjax()
+    lab.export(LAB)
     for folder in (".doctrees", "html"):
         shutil.rmtree(BUILD / folder, ignore_errors=True)
     jupyter_book = "from jupyter_book.cli.main import main; main()"

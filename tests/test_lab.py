@@ -1,0 +1,440 @@
+"""The attack lab in a real browser, held against partlib on the same images."""
+
+import gzip
+import html
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from partlib import attacks, budgets, cam, data, models, zoo
+from tools import lab, vendor
+from tools.notebooks import ROOT
+
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "chrome"])), None)
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the lab in")
+MODELS = ("natural", "at", "part")
+EPS, STEP = 8 / 255, 2 / 255
+SOURCE = ROOT / "book" / "lab.md"
+
+
+# The page's parts, without a browser.
+
+
+def test_vendored_files_are_those_of_the_list() -> None:
+    packages = json.loads(vendor.PACKAGES.read_text())
+    named = {Path(n).name: v for package in packages for n, v in package["files"].items()}
+    files = {p.name for p in vendor.VENDOR.iterdir()}
+    assert files == {*named, "packages.json", "LICENSE-tensorflowjs"}
+    for name, wanted in named.items():
+        assert vendor.integrity((vendor.VENDOR / name).read_bytes()) == wanted, name
+
+
+@pytest.mark.parametrize(
+    "package", json.loads(vendor.PACKAGES.read_text()), ids=lambda p: p["name"]
+)
+def test_the_list_is_that_of_the_registry(package: dict[str, Any]) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("no npm to ask the registry with")
+    release = f"{package['name']}@{package['version']}"
+    command = [npm, "view", release, "dist.integrity", "license", "--json", "--fetch-retries=0"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    if answer.returncode:
+        pytest.skip("the registry does not answer")
+    found = {"dist.integrity": package["integrity"], "license": package["license"]}
+    assert json.loads(answer.stdout) == found
+
+
+def test_a_network_of_another_form_is_refused() -> None:
+    with pytest.raises(ValueError, match="model: the form of `small` is needed, found"):
+        lab.network(models.build("resnet18", 10))
+
+
+def test_export_leaves_the_network_as_it_was() -> None:
+    model = zoo.load("natural")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    lab.network(model)
+    for name, value in model.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name])
+
+
+# The browser.
+
+
+class Lab:
+    """The lab's page in a browser, and what happened in it."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", self.heard)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(url)
+        self.settle()
+
+    def heard(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.problems.append(message.text)
+
+    def settle(self) -> None:
+        self.page.wait_for_selector('.attack-lab[aria-busy="false"]', timeout=60_000)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.page.evaluate(f"([a, b, c, d]) => {{ {script} }}", arguments)
+
+    def pick(self, legend: str, label: str) -> None:
+        group = self.page.get_by_role("group", name=legend, exact=True)
+        group.get_by_role("radio", name=label, exact=True).check(force=True)
+        self.settle()
+
+    def slide(self, label: str, value: float) -> None:
+        self.page.get_by_role("slider", name=label).fill(str(value))
+        self.settle()
+
+    def press(self, button: str) -> None:
+        self.page.get_by_role("button", name=button, exact=True).click()
+        self.settle()
+
+    def words(self, selector: str) -> str:
+        return str(self.page.inner_text(selector)).replace("\u00a0", " ")
+
+    @property
+    def verdict(self) -> str:
+        return self.words(".lab-verdict")
+
+    @property
+    def figures(self) -> str:
+        return self.words(".lab-figures")
+
+    def pixels(self, title: str) -> list[int]:
+        heading = self.page.get_by_text(title, exact=True)
+        figure = self.page.locator(".attack-lab figure").filter(has=heading).locator("canvas")
+        return list(
+            figure.evaluate(
+                "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lab's part of book/lab.md as a page of its own, beside its scripts."""
+    folder = tmp_path_factory.mktemp("lab")
+    lab.export(folder / "_static" / "lab")
+    shutil.copytree(ROOT / "book" / "_static", folder / "_static", dirs_exist_ok=True)
+    text = SOURCE.read_text()
+    raw = re.search(r"```\{raw\} html\n(.*?)```", text, re.DOTALL)
+    assert raw
+    sets = "".join(re.findall(r"<button.*?</button>", text, re.DOTALL))
+    page = folder / "book" / "lab.html"
+    page.parent.mkdir()
+    page.write_text(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Lab</title>'
+        '<meta name="viewport" content="width=device-width">'
+        "<style>:root { --pst-color-border: #777; --pst-color-background: #fff; "
+        "--pst-color-text-base: #222; --pst-color-text-muted: #555; --pst-color-surface: #eee; "
+        "--pst-color-primary: #0a58ca }</style>"
+        f'<main><h1>Lab</h1><div class="attack-lab"></div>{sets}</main>{raw[1]}</html>'
+    )
+    return page
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, page_file: Path) -> Lab:
+    """One page for the tests that only compute."""
+    return Lab(browser.new_page(), page_file.as_uri())
+
+
+@pytest.fixture
+def fresh(browser: Any, page_file: Path) -> Iterator[Lab]:
+    """A page of its own, which must end without an error or a request to elsewhere."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    found = Lab(page, page_file.as_uri())
+    yield found
+    page.close()
+    assert found.problems == []
+    assert [url for url in found.requests if not url.startswith(("file:", "blob:", "data:"))] == []
+
+
+@pytest.fixture(scope="module")
+def test_set() -> data.ImageSet:
+    return data.load("scene-digits", "test", n=20)
+
+
+COMPUTE = """
+const [name, pixels, labels, settings] = [a, b, c, d];
+return lab.network(name).then(async (net) => {
+  const x = tf.tensor(pixels, [labels.length, 32, 32, 3]);
+  const budget = tf.tensor(settings.budget, [1, 32, 32, 1]);
+  const adversarial = await lab.pgd(net, x, labels, budget, settings);
+  const gradient = lab.gradient(net, x, labels);
+  return {
+    backend: tf.getBackend(),
+    logits: net.logits(x).arraySync(),
+    gradient: gradient.arraySync(),
+    heat: lab.cam(net, x).arraySync(),
+    important: lab.cam(net, x).arraySync().map((map) => [...lab.important(map.flat())]),
+    fgsm: lab.fgsm(net, x, labels, budget).arraySync(),
+    pgd: adversarial.arraySync(),
+  };
+});
+"""
+
+
+def in_browser(page: Lab, name: str, x: Tensor, y: Tensor, budget: Tensor) -> dict[str, Tensor]:
+    settings = {"stepSize": STEP, "steps": 10, "budget": budget.flatten().tolist()}
+    flat = x.permute(0, 2, 3, 1).flatten().tolist()
+    found = page.run(COMPUTE, name, flat, y.tolist(), settings)
+    assert found.pop("backend") == "wasm"
+    tensors = {key: torch.tensor(value) for key, value in found.items()}
+    for key in ("gradient", "fgsm", "pgd"):
+        tensors[key] = tensors[key].permute(0, 3, 1, 2)
+    return tensors
+
+
+@needs_browser
+def test_the_browser_computes_what_partlib_computes(
+    opened: Lab, test_set: data.ImageSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, y = test_set.images, test_set.labels
+    budget = budgets.quadrants((32, 32), ul=EPS, ur=2 * EPS, bl=0.0, br=EPS / 2)
+    same, told = 0, []
+    for name in MODELS:
+        model = zoo.load(name)
+        found = in_browser(opened, name, x, y, budget)
+        leaf = x.clone().requires_grad_(True)
+        logits = model(leaf)
+        loss = torch.nn.functional.cross_entropy(logits, y, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        clear = gradient.abs() > 1e-3 * gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
+        signs = (gradient.sign() == found["gradient"].sign())[clear].float().mean().item()
+        off = (logits - found["logits"]).abs().max().item()
+        heat = cam.grad_cam(model, x)
+        heat_off = (heat - found["heat"]).abs().max().item()
+        assert off < 1e-3
+        assert signs >= 0.99
+        assert heat_off < 1e-3
+        near = (heat - heat.mean(dim=(1, 2), keepdim=True)).abs() < 1e-5
+        agree = cam.important(heat).flatten(1) == found["important"].bool()
+        assert (agree | near.flatten(1)).all()
+        for key in ("fgsm", "pgd"):
+            x_adv = found[key]
+            assert ((x_adv - x).abs() <= budget + 1e-6).all()
+            assert 0 <= x_adv.min() <= x_adv.max() <= 1
+        theirs = attacks.pgd(model, x, y, budget, step_size=STEP, steps=10, random_start=False)
+        with torch.no_grad():
+            same += int((model(theirs).argmax(1) == model(found["pgd"]).argmax(1)).sum())
+            assert (model(theirs).argmax(1) != y).any()  # the attack does something
+        told.append(f"{name}: logits {off:.1e}, signs {signs:.5f}, CAM {heat_off:.1e}")
+    assert same >= 0.98 * len(y) * len(MODELS)
+    with capsys.disabled():
+        print("", *told, f"PGD-10: {same} of {len(y) * len(MODELS)} predictions agree", sep="\n  ")
+
+
+@needs_browser
+def test_plain_javascript_gives_the_same(browser: Any, page_file: Path) -> None:
+    context = browser.new_context()
+    context.add_init_script("delete window.WebAssembly")
+    page = context.new_page()
+    page.goto(page_file.as_uri())
+    page.wait_for_selector('.attack-lab[aria-busy="false"]', timeout=60_000)
+    assert page.evaluate("tf.getBackend()") == "cpu"
+    words = page.inner_text(".lab-verdict")
+    context.close()
+    other = Lab(browser.new_page(), page_file.as_uri())
+    assert words.replace("\u00a0", " ") == other.verdict
+    other.page.close()
+
+
+@needs_browser
+def test_fgsm_fools_the_natural_network_and_mostly_not_the_robust_one(opened: Lab) -> None:
+    count = {}
+    for name in ("Natural", "AT"):
+        opened.pick("Network", name)
+        count[name] = 0
+        for digit in data.load("scene-digits", "test", n=1).class_names:
+            opened.pick("Picture", f"a {digit}")
+            assert digit in opened.verdict
+            count[name] += opened.verdict.startswith("Fooled")
+    assert count["Natural"] >= 8
+    assert count["AT"] <= 5
+
+
+@needs_browser
+def test_a_painted_budget_of_zero_leaves_the_image_untouched(fresh: Lab) -> None:
+    assert fresh.pixels("Image") != fresh.pixels("Adversarial image")
+    fresh.pick("Brush paints", "0")
+    fresh.slide("Brush", 11)
+    canvas = fresh.page.get_by_role("application")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    for i in range(8):  # strokes to and fro
+        y = box["y"] + box["height"] * min(0.99, i / 7)
+        fresh.page.mouse.move(box["x"] + 2, y)
+        fresh.page.mouse.down()
+        fresh.page.mouse.move(box["x"] + box["width"] - 2, y)
+        fresh.page.mouse.up()
+    fresh.settle()
+    assert "100 % forbidden" in fresh.figures
+    for attack in ("FGSM", "PGD"):
+        fresh.pick("Attack", attack)
+        assert fresh.pixels("Image") == fresh.pixels("Adversarial image")
+        assert set(fresh.pixels("Perturbation × 8")) == {128, 255}  # grey, and opaque
+        assert fresh.verdict.startswith("Holds")
+        assert "The budget is 0" in fresh.verdict
+
+
+@needs_browser
+def test_keyboard_alone_works_the_lab(fresh: Lab) -> None:
+    keys = fresh.page.keyboard
+    keys.press("Tab")
+    seen = []
+    for _ in range(30):
+        focused = fresh.page.evaluate(
+            "[document.activeElement.type ?? document.activeElement.localName, "
+            "document.activeElement.name ?? '']"
+        )
+        seen.append(focused[0])
+        if focused[0] == "canvas":
+            break
+        keys.press("Tab")
+    assert seen == ["radio", "radio", "radio", "range", "canvas"]  # FGSM has one slider
+    for key in ("ArrowRight", "Shift+ArrowDown"):
+        keys.press(key)
+    assert fresh.words(".lab-place") == "Row 21, column 18: budget 8/255"
+    keys.press(" ")
+    fresh.settle()
+    assert fresh.words(".lab-place") == "Row 21, column 18: budget 0/255"
+    assert "2 % forbidden" in fresh.figures  # 25 of 1024
+    keys.down(" ")
+    keys.press("Shift+ArrowDown")
+    keys.up(" ")
+    fresh.settle()
+    assert "4 % forbidden" in fresh.figures  # 9 x 5
+    for _ in range(4):
+        keys.press("Shift+Tab")
+    keys.press("ArrowRight")
+    fresh.settle()
+    assert "four" in fresh.verdict
+    keys.press("Tab")
+    keys.press("ArrowRight")
+    fresh.settle()
+    assert " AT " in fresh.verdict
+    keys.press("Tab")
+    keys.press("ArrowRight")
+    fresh.settle()
+    assert fresh.page.get_by_role("slider", name="Step size").is_enabled()
+    keys.press("Tab")
+    keys.press("Home")
+    fresh.settle()
+    assert "The budget is 0" in fresh.verdict
+    assert fresh.page.get_by_role("slider", name="ε").get_attribute("aria-valuetext") == "0/255"
+
+
+@needs_browser
+def test_sliders_maps_and_set_ups_change_the_prediction(fresh: Lab) -> None:
+    assert fresh.verdict.startswith("Fooled")
+    fresh.slide("ε", 0)
+    assert fresh.verdict.startswith("Holds")
+    fresh.slide("ε", 8)
+    assert fresh.verdict.startswith("Fooled")
+    for button in ("ε everywhere", "Invert"):
+        fresh.press(button)
+    assert fresh.verdict.startswith("Holds")
+    for quarter in ("upper left", "upper right", "lower right", "lower left"):
+        fresh.press("Forbid a quarter")
+        assert fresh.words(".lab-place").endswith(quarter)
+        assert "25 % forbidden" in fresh.figures
+    budget = fresh.pixels("Budget: paint here")
+    for button in ("Important (CAM)", "PART: 7/8 elsewhere", "The digit"):
+        fresh.press(button)
+        assert fresh.pixels("Budget: paint here") != budget
+        budget = fresh.pixels("Budget: paint here")
+    for button in fresh.page.locator("button.lab-set").all():
+        settings = json.loads(html.unescape(button.get_attribute("data-lab")))
+        button.click()
+        fresh.settle()
+        shown = fresh.page.get_by_role("slider", name="ε").input_value()
+        assert float(shown) == settings.get("eps", 8)
+
+
+@needs_browser
+def test_quarters_are_the_librarys(opened: Lab) -> None:
+    for i, name in enumerate(("ul", "ur", "br", "bl")):
+        each = {"ul": 1.0, "ur": 1.0, "bl": 1.0, "br": 1.0} | {name: 0.0}
+        found = opened.run("return [...lab.maps.quarter(a)]", i)
+        assert torch.equal(torch.tensor(found).view(32, 32), budgets.quadrants((32, 32), **each))
+
+
+@needs_browser
+def test_an_attack_answers_in_time(opened: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    script = """
+    return lab.network("at").then(async (net) => {
+      const x = tf.fill([1, 32, 32, 3], 0.5);
+      const times = [];
+      for (let i = 0; i < 5; i++) {
+        const start = performance.now();
+        const x_adv = await lab.pgd(net, x, [3], tf.scalar(8 / 255), { stepSize: 0.01, steps: 10 });
+        x_adv.dataSync();
+        times.push(performance.now() - start);
+      }
+      return times;
+    });
+    """
+    times = opened.run(script)
+    with capsys.disabled():
+        print(f"\n  PGD-10 on one image: {', '.join(f'{t:.0f}' for t in times)} ms")
+    assert min(times) <= 300
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_is_wider_than_the_page(browser: Any, page_file: Path, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    Lab(page, page_file.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+@needs_browser
+def test_accessibility(fresh: Lab) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(fresh.page).response["violations"]
+    serious = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in serious] == []
+
+
+@needs_browser
+def test_the_page_is_light(fresh: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    def total() -> float:
+        paths = {Path(u.removeprefix("file://")) for u in fresh.requests if u.startswith("file:")}
+        return sum(len(gzip.compress(p.read_bytes())) for p in paths) / 1e6
+
+    first = total()
+    fresh.pick("Network", "AT")
+    fresh.pick("Network", "PART")
+    with capsys.disabled():
+        print(f"\n  The lab loads {first:.2f} MB, with all networks {total():.2f} MB, compressed")
+    assert total() < 2.7
