@@ -21,6 +21,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(book, "STAMP", tmp_path / "_build" / "stamps" / "pages")
     monkeypatch.setattr(book, "MATHJAX", tmp_path / "_build" / "static" / "mathjax")
     monkeypatch.setattr(book, "LAB", tmp_path / "_build" / "static" / "lab")
+    monkeypatch.setattr(book.lab, "export", lambda to: notebooks.write(to / "images.js", "lab"))
     monkeypatch.setattr(book, "PAGES", tmp_path / "_build" / "html" / "index.html")
     statuses: list[int] = []
 
@@ -28,7 +29,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         assert "--warningiserror" in command
         assert not book.PAGES.parent.exists()  # what was there before is gone
         assert (book.MATHJAX / "tex-chtml.js").stat().st_size > 500_000
-        assert (book.LAB / "weights-natural.js").exists()
+        assert (book.LAB / "images.js").exists()
         assert list((book.MATHJAX / "output/chtml/fonts/woff-v2").glob("*.woff"))
         notebooks.write(book.PAGES, "the book")
         statuses.append(0)

@@ -56,17 +56,18 @@ def network(model: Classifier) -> dict[str, Any]:
     assert isinstance(linear, nn.Linear)
     return {
         "stem": convolution(layers[0], layers[1]),
-        "blocks": [
-            {
-                "conv1": convolution(block.conv1, block.bn1),
-                "conv2": convolution(block.conv2, block.bn2),
-                "shortcut": convolution(*block.shortcut.children())
-                if isinstance(block.shortcut, nn.Sequential)
-                else None,
-            }
-            for block in blocks
-        ],
+        "blocks": [block_of(block) for block in blocks],
         "linear": {"kernel": floats(linear.weight.T), "bias": floats(linear.bias)},
+    }
+
+
+def block_of(block: Residual) -> dict[str, Any]:
+    """A residual block; its shortcut is None where that is the identity."""
+    past = block.shortcut
+    return {
+        "conv1": convolution(block.conv1, block.bn1),
+        "conv2": convolution(block.conv2, block.bn2),
+        "shortcut": convolution(*past) if isinstance(past, nn.Sequential) else None,
     }
 
 
