@@ -80,6 +80,7 @@ class Lab:
         page.on("console", self.heard)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
+        page.set_default_timeout(120_000)  # on a busy machine
         page.goto(url)
         self.settle()
 
