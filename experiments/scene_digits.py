@@ -27,6 +27,7 @@ import typer
 from partlib import checkpoints, corruptions, data, evaluation, methods, models, runs
 from partlib.methods import Method, control
 from partlib.recipes import recipe
+from partlib.results import commit
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "scene-digits" / "small"
@@ -136,9 +137,9 @@ def measure(label: str, seed: int, *, threads: int, results: Path, folder: Path)
     """Train one label with one seed, or load it, and measure what its result does not have."""
     what, name = GRID[label], f"{label}-seed{seed}"
     chosen = RECIPE.with_config(seed=seed)
+    command = f"python -m experiments.scene_digits {label} --seed {seed}"
+    command += f" --threads {threads}" if threads != 1 else ""
     if not (results / f"{name}.json").exists():
-        command = f"python -m experiments.scene_digits {label} --seed {seed}"
-        command += f" --threads {threads}" if threads != 1 else ""
         runs.run(chosen, what.method(seed), folder=folder / name, label=label, command=command)
         found = json.loads((folder / name / "result.json").read_text())
         checkpoints.write_json(results / f"{name}.json", found)
@@ -157,6 +158,7 @@ def measure(label: str, seed: int, *, threads: int, results: Path, folder: Path)
         progress=True,
     )
     found["metrics"] = {key: round(value, 4) for key, value in found["metrics"].items()}
+    found["evaluated"] = {"command": command, "commit": commit()}
     found["seconds"]["evaluate"] += round(time.perf_counter() - start, 1)
     checkpoints.write_json(results / f"{name}.json", found)
 
