@@ -2,7 +2,8 @@
 
     python -m tools.notebooks [--scale cpu|gpu|paper] [--jobs N]
 
-A chapter's only source is `book/chapters/NN-name.md`, a MyST text notebook. Papermill runs it. At
+A chapter's only source is `book/chapters/NN-name.md`, a MyST text notebook; an appendix that is
+run is `aN-name.md` there. Papermill runs it. At
 the default scale, cpu, the result is `notebooks/NN-name.ipynb`, which is committed; at another
 scale it is `_build/notebooks-SCALE/NN-name.ipynb`. A chapter is run again only when something that
 it depends on has changed: its text, the library, the results, or the packages' versions.
@@ -43,8 +44,8 @@ class ChapterError(Exception):
 
 
 def chapters() -> list[Path]:
-    """The chapters' sources, in order."""
-    return sorted(CHAPTERS.glob("[0-9][0-9]-*.md"))
+    """The sources of the chapters, then of the appendices that are run, in order."""
+    return sorted(CHAPTERS.glob("[0-9a][0-9]-*.md"))
 
 
 def target_of(source: Path, scale: str = "cpu") -> Path:
