@@ -2,11 +2,11 @@
 
     python -m tools.notebooks [--scale cpu|gpu|paper] [--jobs N]
 
-A chapter's only source is `book/chapters/NN-name.md`, a MyST text notebook; an appendix that is
-run is `aN-name.md` there. Papermill runs it. At
-the default scale, cpu, the result is `notebooks/NN-name.ipynb`, which is committed; at another
-scale it is `_build/notebooks-SCALE/NN-name.ipynb`. A chapter is run again only when something that
-it depends on has changed: its text, the library, the results, or the packages' versions.
+A chapter's only source is `book/chapters/NN-name.md`, a MyST text notebook; an appendix that runs
+is `aN-name.md`. Papermill runs it. At the default scale, cpu, the result is
+`notebooks/NN-name.ipynb`, which is committed; at another scale it is
+`_build/notebooks-SCALE/NN-name.ipynb`. A chapter is run again only when something that it depends
+on has changed: its text, the library, the results, or the packages' versions.
 """
 
 import argparse

@@ -33,7 +33,8 @@ def table() -> str:
     lines = [f"| {' | '.join(row)} |" for row in rows]
     machine = results.device_name(torch.device("cpu"))
     where = f"Measured on {os.cpu_count()} processors ({machine}), several chapters at a time."
-    return "\n".join([*lines, "", f"{where} At `\"cpu\"` they add up to {total / 60:.1f} minutes.", ""])
+    lines += ["", f'{where} At `"cpu"` they add up to {total / 60:.1f} minutes.', ""]
+    return "\n".join(lines)
 
 
 def seconds(source: Path, scale: str) -> float | None:
