@@ -23,13 +23,14 @@ from partlib.models import Classifier, PooledLinear
 from tools import notebooks
 
 CHAPTERS = {path.stem[:2]: path for path in notebooks.chapters()}
+SOURCES = CHAPTERS | {path.stem[:2]: path for path in notebooks.appendices()}
 EPS = 8 / 255
 
 
 @cache
 def code(number: str) -> list[str]:
     """The code cells of a chapter."""
-    cells = notebooks.read_chapter(CHAPTERS[number]).cells
+    cells = notebooks.read_chapter(SOURCES[number]).cells
     return [cell.source for cell in cells if cell.cell_type == "code"]
 
 
@@ -44,7 +45,7 @@ def page(number: str) -> Any:
             for node in ast.parse(source).body
             if isinstance(node, kinds) or (isinstance(node, ast.Assign) and is_constant(node.value))
         ]
-        exec(compile(ast.Module(chosen, []), CHAPTERS[number].name, "exec"), names)
+        exec(compile(ast.Module(chosen, []), SOURCES[number].name, "exec"), names)
     return SimpleNamespace(**names)
 
 
@@ -81,7 +82,7 @@ def close(a: Tensor, b: Tensor) -> None:
     torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("number", [number for number in CHAPTERS if number.isdigit()])
+@pytest.mark.parametrize("number", CHAPTERS)
 def test_each_exercise_has_a_stub_and_a_solution_of_the_same_form(number: str) -> None:
     text = CHAPTERS[number].read_text()
     exercises = re.findall(r"^\*\*(\d)\. [^*]+\*\*.*?(?=^\*\*\d\. |^## Further)", text, re.M | re.S)

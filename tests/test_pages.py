@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
 PAGES = sorted(BOOK.glob("*.md"))
 TEXT = {page.stem: page.read_text() for page in PAGES}
-CHAPTERS = [path for path in notebooks.chapters() if path.stem[0].isdigit()]
+CHAPTERS = notebooks.chapters()
+SOURCES = CHAPTERS + notebooks.appendices()
 LINES = (1, 1, 1, 2, 3, 1, 1, 3, 2, 3, 1, 1, 2, 4, 4, 3, 1, 1, 4, 2, 2, 2, 2, 1, 3, 3, 2, 1)
 """How many lines each slide of the talk has to say."""
 
@@ -83,7 +84,7 @@ def test_every_chapter_is_in_the_map_and_in_the_guide(chapter: Path) -> None:
 
 def test_every_reference_is_cited_and_every_citation_known() -> None:
     known = re.findall(r"^@\w+\{(\w+),", (BOOK / "references.bib").read_text(), re.MULTILINE)
-    text = "".join(page.read_text() for page in [*PAGES, *notebooks.chapters()])
+    text = "".join(page.read_text() for page in PAGES + SOURCES)
     cited = {
         key.strip()
         for group in re.findall(r"\{cite:\w+\}`([^`]+)`", text)
@@ -122,7 +123,7 @@ def signs(page: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("chapter", notebooks.chapters(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("chapter", SOURCES, ids=lambda path: path.stem)
 def test_every_sign_of_a_chapter_is_in_the_notation(chapter: Path) -> None:
     assert signs(chapter) - signs(BOOK / "notation.md") == set()
 
@@ -130,7 +131,7 @@ def test_every_sign_of_a_chapter_is_in_the_notation(chapter: Path) -> None:
 def test_times_come_from_the_last_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notebooks, "BUILD", tmp_path)
     assert "| not run | not run |" in times.table()
-    first, second, *_ = notebooks.chapters()
+    first, second, *_ = SOURCES
     for source, scale, seconds in ((first, "cpu", 61.2), (first, "gpu", 300), (second, "cpu", 29)):
         notebooks.write(notebooks.stamp_of(source, scale), f'{{"seconds": {seconds}}}')
     table = times.table()

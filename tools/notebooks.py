@@ -44,8 +44,13 @@ class ChapterError(Exception):
 
 
 def chapters() -> list[Path]:
-    """The sources of the chapters, then of the appendices that are run, in order."""
-    return sorted(CHAPTERS.glob("[0-9a][0-9]-*.md"))
+    """The chapters' sources, in order."""
+    return sorted(CHAPTERS.glob("[0-9][0-9]-*.md"))
+
+
+def appendices() -> list[Path]:
+    """The sources of the appendices that are run, in order."""
+    return sorted(CHAPTERS.glob("a[0-9]-*.md"))
 
 
 def target_of(source: Path, scale: str = "cpu") -> Path:
@@ -149,7 +154,7 @@ def build(scale: str = "cpu", jobs: int | None = None) -> dict[str, float]:
     Raises:
         ChapterError: A chapter failed. The others have been made all the same.
     """
-    sources = chapters()
+    sources = chapters() + appendices()
     if not sources:
         raise ChapterError(f"there is no chapter in {CHAPTERS.relative_to(ROOT)}")
     surroundings = digest_of_surroundings()

@@ -25,7 +25,7 @@ def table() -> str:
     scales = ("cpu", "gpu")
     rows = [["chapter", *(f'seconds at `"{scale}"`' for scale in scales)], ["---"] * 3]
     total = 0.0
-    for source in notebooks.chapters():
+    for source in notebooks.chapters() + notebooks.appendices():
         took = [seconds(source, scale) for scale in scales]
         total += took[0] or 0
         link = f"[{title(source)}](../notebooks/{source.stem}.ipynb)"
