@@ -150,7 +150,7 @@ def train_or_load(
 
 
 def _validation(train_set: ImageSet, n_val: int) -> tuple[ImageSet, ImageSet | None]:
-    """What is trained on, and what epochs are chosen on: the same images for every seed of a run."""
+    """What is trained on, and what epochs are chosen on, the same for every seed of a run."""
     if n_val == 0:
         return train_set, None
     if "val" in data.NAMES[train_set.name]:
