@@ -76,9 +76,9 @@ def finished(history: Sequence[Row], config: TrainConfig) -> bool:
 def check(history: Sequence[Row], labels: Tensor, seen: int, config: TrainConfig) -> None:
     """Stop a run that is lost.
 
-    It is where the loss is no number any more, or where the network gives all images one class: in
-    two epochs in a row after it knew better, or, as a hard start takes its time, in half of all
-    epochs from the first on, and in five at least.
+    It is where the loss is no number any more, or where the network gives all images one class. As
+    hard starts and growing budgets take their time, that must last: for a tenth of all epochs, and
+    three at least, after it knew better; for half of them, and five at least, from the first on.
 
     Args:
         history: the epochs so far.
@@ -104,7 +104,7 @@ def check(history: Sequence[Row], labels: Tensor, seen: int, config: TrainConfig
         stuck += 1
     sure = 100 * (chance + 5 * math.sqrt(chance * (1 - chance) / seen))
     knew = any(row["accuracy"] > sure for row in history[: len(history) - stuck])
-    if stuck >= (2 if knew else max(5, config.epochs // 2)):
+    if stuck >= (max(3, config.epochs // 10) if knew else max(5, config.epochs // 2)):
         raise FloatingPointError(
             f"the network gives all images one class for {stuck} epochs (accuracy "
             f"{row['accuracy']:.1f} %, by chance {100 * chance:.1f} %), it has collapsed: {advice}"
