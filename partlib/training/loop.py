@@ -102,6 +102,8 @@ def fit(
     processes.agree("checkpoint", len(history))
     loop = _Loop(model, guide, images, method, config, optimizer)
     first = processes.rank() == 0
+    if checkpoint is not None and first:
+        checkpoints.sweep(checkpoint)
     while not watch.finished(history, config):
         epoch = len(history)
         if guide is not model and epoch % method.refresh == 0:
