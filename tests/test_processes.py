@@ -159,6 +159,28 @@ def test_alone_nothing_is_exchanged_or_wrapped() -> None:
     assert processes.command() == "python -m partlib "
 
 
+@pytest.mark.parametrize("settings", [{}, {"momentum": None}, {"affine": False}])
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm2d])
+def test_batch_normalisation_is_pytorchs_own(kind: Any, settings: dict[str, Any]) -> None:
+    draws = torch.Generator().manual_seed(0)
+    shape = (6, 3) if kind is nn.BatchNorm1d else (6, 3, 4, 5)
+    ours, theirs = kind(3, **settings).double(), kind(3, **settings).double()
+    ours.__class__ = processes._WholeBatchNorm
+    for train in (True, True, False):
+        x = (5 + torch.randn(shape, generator=draws)).double()
+        found = []
+        for norm in (ours, theirs):
+            leaf = x.clone().requires_grad_()
+            out = norm.train(train)(leaf)
+            out.square().sum().sin().backward()
+            gradients = [leaf.grad, *(p.grad for p in norm.parameters())]
+            found.append([out.detach(), *gradients, *norm.buffers()])
+        for mine, other in zip(*found, strict=True):
+            torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-12)
+    half = torch.randn(shape, generator=draws).bfloat16()
+    assert ours.float().train()(half).dtype == torch.bfloat16
+
+
 @pytest.mark.slow
 def test_torchrun_makes_one_run(tmp_path: Path) -> None:
     arguments = ["--n-train", "32", "--n-test", "10", "--epochs", "1", "--json"]

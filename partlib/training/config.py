@@ -29,8 +29,8 @@ class TrainConfig:
         seed: seed of the order, the shifts and the random starts.
         patience: with a validation set, stop after so many epochs without a better one; 0 for
             never.
-        compile: run the network through `torch.compile`. It pays on a GPU and in long runs: the
-            compiler takes its time first.
+        compile: run the network through `torch.compile`; of several processes, in attacks alone.
+            The compiler takes its time first, so it is for long runs.
     """
 
     epochs: int = 8

@@ -114,8 +114,10 @@ class _WholeBatchNorm(_BatchNorm):
         wide = input.to(torch.promote_types(input.dtype, torch.float32))
         dims = [0, *range(2, input.dim())]
         shape = [1, -1] + [1] * (input.dim() - 2)
-        count = total(wide.new_tensor(input.numel() / input.shape[1]))
-        mean = _Sum.apply(wide.sum(dims)) / count
+        here = wide.new_tensor([input.numel() / input.shape[1]])
+        sums = _Sum.apply(torch.cat([wide.sum(dims), here]))
+        count = sums[-1]
+        mean = sums[:-1] / count
         centred = wide - mean.view(shape)
         variance = _Sum.apply(centred.square().sum(dims)) / count
         with torch.no_grad():
