@@ -32,7 +32,7 @@ class Method:
         steps: steps of the inner attack.
         step_size: size of an inner step, in the units of the images.
         inner: the loss that the inner attack ascends.
-        start: where the inner attack starts.
+        start: where the inner attack starts, see `attacks.pgd`.
         rule: the per-pixel budget from a guide model; None is eps everywhere.
         control: what is put in the place of the rule's map, see `controls`.
         update: how a step is brought into the budget, see `attacks.pgd`.
@@ -47,7 +47,7 @@ class Method:
     steps: int = 0
     step_size: float = 0.0
     inner: Loss = "ce"
-    start: Start = "uniform"
+    start: Start | Tensor = "uniform"
     rule: BudgetRule | None = None
     control: Control | None = None
     update: Update = "clamp"
