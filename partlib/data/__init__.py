@@ -11,7 +11,9 @@ from partlib.data.imageset import ImageSet, choose, to_float
 
 __all__ = [
     "NAMES",
+    "SIDES",
     "ImageSet",
+    "class_names",
     "find_root",
     "found",
     "hold_out",
@@ -27,6 +29,9 @@ NAMES = {
     "tiny-imagenet": tuple(tiny_imagenet.PER_CLASS),
 }
 """The data sets and their splits."""
+
+SIDES = {"scene-digits": 32, "cifar10": 32, "svhn": 32, "tiny-imagenet": 64}
+"""How many pixels wide and high their images are."""
 
 
 def load(
@@ -97,6 +102,20 @@ def found(root: str | Path | None = None) -> dict[str, str]:
         "svhn": svhn.found(folder),
         "tiny-imagenet": tiny_imagenet.found(folder),
     }
+
+
+def class_names(name: str, num_classes: int) -> tuple[str, ...]:
+    """The names of a set's classes, as far as they are known without the set.
+
+    Args:
+        name: a data set; of tiny-imagenet, and with another number of classes than the set has,
+            the names are "class 0", "class 1", ...
+        num_classes: K, how many names are needed.
+    """
+    known = {"scene-digits": scene_digits, "cifar10": cifar10, "svhn": svhn}
+    if name in known and len(known[name].CLASS_NAMES) == num_classes:
+        return tuple(known[name].CLASS_NAMES)
+    return tuple(f"class {i}" for i in range(num_classes))
 
 
 def hold_out(images: ImageSet, n: int, *, seed: int = 0) -> tuple[ImageSet, ImageSet]:
