@@ -274,7 +274,7 @@ def test_help_names_the_commands() -> None:
 def test_each_help_has_examples_and_defaults(command: str) -> None:
     text = " ".join(invoke(command, "--help").output.split())
     assert f"For example: python -m partlib {command}" in text
-    assert text.count(f"python -m partlib {command} ") >= 3
+    assert text.count(f"python -m partlib {command} ") >= 2
     assert "[default: " in text
     assert "--json" in text
 
