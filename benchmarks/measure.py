@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 Form = Callable[[], object]
 Seconds = dict[str, list[float]]
@@ -68,20 +68,23 @@ class Peak(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> object:
-        """Run an operation and count what it made."""
+        """Run an operation and count what it made; a view of what was there before is nothing."""
+        tree_map_only(Tensor, self._know, args)
         made = func(*args, **(kwargs or {}))
         tree_map_only(Tensor, self._count, made)
         return made
 
-    def _count(self, tensor: Tensor) -> Tensor:
+    def _know(self, tensor: Tensor, *, size: int = 0) -> Tensor:
         storage = tensor.untyped_storage()
-        key, size = id(storage), storage.nbytes()
-        if key not in self._alive:
-            self._alive.add(key)
+        if id(storage) not in self._alive:
+            self._alive.add(id(storage))
             self.now += size
             self.most = max(self.most, self.now)
-            weakref.finalize(storage, self._forget, key, size)
+            weakref.finalize(storage, self._forget, id(storage), size)
         return tensor
+
+    def _count(self, tensor: Tensor) -> Tensor:
+        return self._know(tensor, size=tensor.untyped_storage().nbytes())
 
     def _forget(self, key: int, size: int) -> None:
         self._alive.discard(key)
@@ -101,8 +104,19 @@ def peak_tflops(device: torch.device, rounds: int) -> float:
     return best
 
 
-def operations(work: Form) -> float:
-    """Floating-point operations of some work."""
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return float(counter.get_total_flops())
+class Operations(TorchDispatchMode):
+    """Inside, counts floating-point operations, as torch knows them for each product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        """Run an operation and add what it took."""
+        made = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=made)
+        return made

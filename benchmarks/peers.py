@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks import plain
-from benchmarks.measure import Form, Peak, operations, peak_tflops, row, side_by_side
+from benchmarks.measure import Form, Operations, Peak, peak_tflops, row, side_by_side
 from benchmarks.report import goals, markdown
 from partlib import attacks, cam, checkpoints, methods, models, results, runs, training
 from partlib.data import ImageSet
@@ -37,7 +38,13 @@ from partlib.training import TrainConfig, mixed_precision
 
 EPS, STEP, STEPS = 8 / 255, 2 / 255, 20
 LONG, SHORT = "cifar10/resnet18", "scene-digits/small"  # recipes; PGD-10 and PGD-3
-PEERS = ("torchattacks", "foolbox", "torchcam", "grad-cam")
+PEERS = {
+    "torchattacks": "torchattacks",
+    "foolbox": "foolbox",
+    "torchcam": "torchcam",
+    "grad-cam": "pytorch_grad_cam",
+}
+"""The packages compared with, and their modules."""
 Table = dict[str, Any]
 
 
@@ -228,7 +235,9 @@ def share_of_peak(sizes: Sizes, at: Table) -> Table:
     few = sizes.image_set(2)
     config = TrainConfig(epochs=1, batch_size=2, ramp=0.0, precision="fp32")
     net = models.build(sizes.network, 10, seed=0)
-    an_image = operations(lambda: training.fit(net, few, methods.at(), config, progress=False)) / 2
+    with Operations() as operations:
+        training.fit(net, few, methods.at(), config, progress=False)
+    an_image = operations.total / 2
     images_a_second = sizes.batches * sizes.batch_size / at["forms"]["partlib"]["median_s"]
     reached = an_image * images_a_second / 1e12
     peak = peak_tflops(sizes.device, sizes.rounds)
@@ -274,6 +283,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="at least 5 to report (default: 5)")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder")
     given = parser.parse_args()
+    missing = [name for name, module in PEERS.items() if find_spec(module) is None]
+    if missing:
+        parser.error(
+            f"{', '.join(missing)} must be installed, see the extra bench in pyproject.toml"
+        )
     device = runs.best_device()
     sizes = Sizes(device=device, rounds=given.rounds)
     if device.type == "cuda":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def goals(found: Mapping[str, Table]) -> list[dict[str, Any]]:
+def goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What is aimed at, and whether it was reached; ratios are medians over the rounds."""
     attack, heat = found["pgd"]["forms"], found["cam"]["forms"]
     singly = min(v["times"] for k, v in heat.items() if "one by one" in k and "partlib" not in k)

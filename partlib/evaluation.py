@@ -117,5 +117,11 @@ def predict(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Accuracy in percent on images x with labels y."""
+    """Accuracy in percent, in eval mode and float32, the model left as it was found.
+
+    Args:
+        model: maps images to logits (N, K).
+        x: images (N, C, H, W).
+        y: labels (N,).
+    """
     return 100 * (predict(model, x).argmax(dim=1) == y).float().mean().item()

@@ -62,7 +62,17 @@ class Method:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def budget(self, guide: nn.Module, x: Tensor, y: Tensor, *, epoch: int) -> Budget:
-        """The budget for this batch in this epoch, seen by the guide model."""
+        """The budget for this batch in this epoch.
+
+        Args:
+            guide: the model that a rule looks with.
+            x: images (N, C, H, W), as they are attacked.
+            y: labels (N,).
+            epoch: from 0.
+
+        Returns:
+            `eps`, or the rule's map, which broadcasts to x.
+        """
         if self.rule is None or epoch < self.warmup:
             return self.eps
         return self.rule(guide, x, y)
@@ -77,7 +87,16 @@ class Method:
         ramp: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Adversarial images for training; `ramp` in [0, 1] scales budget and steps alike."""
+        """Adversarial images for training.
+
+        Args:
+            model: the model that is trained.
+            x: images (N, C, H, W) in [0, 1].
+            y: labels (N,).
+            eps: the budget, a float or a tensor that broadcasts to x.
+            ramp: in [0, 1], scales budget and steps alike.
+            generator: source of the random start, see `attacks.pgd`.
+        """
         if self.steps == 0 or ramp == 0:
             return x
         return attacks.pgd(

@@ -114,6 +114,12 @@ def train_or_load(
 ) -> Classifier:
     """The network of a run, trained only if `folder` does not hold it already.
 
+    Args:
+        recipe: data set, network and configuration.
+        method: how to train.
+        folder: where the run is, or is written.
+        root: where data sets are, see `data.load`.
+
     Raises:
         ValueError: `folder` holds another run.
     """

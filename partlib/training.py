@@ -44,6 +44,9 @@ class TrainConfig:
         precision: "bf16" runs attack and step in mixed precision, "fp32" does not, "auto"
             takes bf16 where the processor has it. Evaluation is always fp32.
         seed: seed of the order, the shifts and the random starts.
+
+    Raises:
+        ValueError: a value that no run could use.
     """
 
     epochs: int = 8
@@ -247,7 +250,13 @@ def _diverged(model: nn.Module, x: Tensor) -> bool:
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:
-    """The learning rate of a step out of `total`, a pure function so that resuming is exact."""
+    """The learning rate of a step, a pure function so that resuming is exact.
+
+    Args:
+        config: the schedule.
+        step: the step, from 0.
+        total: how many steps the run has.
+    """
     if config.schedule == "steps":
         epoch = step * config.epochs // total
         return config.lr * 0.1 ** sum(epoch >= m for m in config.milestones)

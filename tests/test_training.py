@@ -420,6 +420,17 @@ def test_precision_is_what_was_asked_for_whatever_is_around(
     assert not training.uses_bf16(torch.device("meta"), "auto")
 
 
+def test_fp32_switches_any_autocast_off() -> None:
+    a = torch.rand(4, 4)
+    cpu = torch.device("cpu")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (a @ a).dtype == torch.bfloat16
+        with training.mixed_precision(cpu, "fp32"):
+            assert (a @ a).dtype == torch.float32
+    with training.mixed_precision(cpu, "bf16"):
+        assert (a @ a).dtype == torch.bfloat16
+
+
 def test_clip_limits_the_gradient() -> None:
     def change(clip: float) -> float:
         model = net()

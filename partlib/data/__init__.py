@@ -121,6 +121,11 @@ def class_names(name: str, num_classes: int) -> tuple[str, ...]:
 def hold_out(images: ImageSet, n: int, *, seed: int = 0) -> tuple[ImageSet, ImageSet]:
     """Split a training set in two: all but `n` images, and `n` images to make choices on.
 
+    Args:
+        images: the set.
+        n: how many images to hold out, picked at random.
+        seed: seed of the pick.
+
     Raises:
         ValueError: `n` leaves one of the two empty.
     """
