@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from partlib.attacks import autoattack, fgsm, mma, pgd
+from partlib.attacks import autoattack, checks, fgsm, mma, pgd
 from partlib.corruptions import NAMES, SEVERITIES, corrupt
 from partlib.data import ImageSet
 from partlib.preserve import untouched
@@ -47,11 +47,13 @@ def evaluate(
         over the five severities of each corruption.
 
     Raises:
-        ValueError: an unknown attack or corruption, or a set without images.
+        ValueError: an unknown attack or corruption, a set without images, or another argument
+            that is not as above.
         ImportError: "aa" without its package.
     """
     if len(test_set) == 0:
         raise ValueError("test_set: at least one image is needed, found none")
+    checks.count("batch_size", batch_size, least=1)
     device = next(model.parameters()).device
     attackers = {name: attack_named(name, eps=eps) for name in attacks}
     for name in corruptions:
@@ -110,8 +112,13 @@ def attack_named(name: str, *, eps: float) -> Attack:
 
 
 def predict(model: nn.Module, x: Tensor) -> Tensor:
-    """Logits (N, K) in eval mode and float32, the model left as it was found."""
-    with untouched(model), torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+    """Logits (N, K) in eval mode and float32, the model left as it was found.
+
+    Raises:
+        ValueError: the model cannot take x.
+    """
+    exact = torch.autocast(x.device.type, enabled=False)
+    with untouched(model), torch.no_grad(), exact, checks.taken(model, x):
         logits: Tensor = model(x)
         return logits
 
@@ -123,5 +130,9 @@ def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
         model: maps images to logits (N, K).
         x: images (N, C, H, W).
         y: labels (N,).
+
+    Raises:
+        ValueError: the model cannot take x, or y is not one label an image.
     """
+    checks.labels(y, x)
     return 100 * (predict(model, x).argmax(dim=1) == y).float().mean().item()

@@ -230,9 +230,9 @@ def part(
     if cam not in CAMS:
         raise ValueError(f"cam: one of {', '.join(CAMS)} is needed, found {cam!r}")
     check_rule(rule)
-    if refresh < 1:
+    if not (isinstance(refresh, int) and refresh >= 1):
         raise ValueError(f"refresh: 1 or more is needed, found {refresh!r}")
-    if warmup < 0:
+    if not (isinstance(warmup, int) and warmup >= 0):
         raise ValueError(f"warmup: 0 or more is needed, found {warmup!r}")
     if update not in ("clamp", "multiply"):
         raise ValueError(f'update: "clamp" or "multiply" is needed, found {update!r}')
@@ -268,9 +268,9 @@ def _attacking(
     """A method with a constant budget, its numbers checked and written down."""
     if not 0 <= eps <= 1:
         raise ValueError(f"eps: a value in [0, 1] is needed, found {eps!r}")
-    if steps < 1:
+    if not (isinstance(steps, int) and steps >= 1):
         raise ValueError(f"steps: 1 or more is needed, found {steps!r}")
-    if not step_size > 0:  # NaN fails here too
+    if not 0 < step_size < float("inf"):  # NaN fails here too
         raise ValueError(f"step_size: a value above 0 is needed, found {step_size!r}")
     for key, value in settings.items():
         if not 0 <= value < float("inf"):

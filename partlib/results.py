@@ -137,10 +137,12 @@ def spread(numbers: Sequence[float]) -> Spread:
     """Mean, standard deviation and 95 % interval of some numbers.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are none, or one is not finite.
     """
     if not numbers:
         raise ValueError("numbers: at least one is needed, found none")
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"numbers: finite ones are needed, found {list(numbers)!r}")
     n = len(numbers)
     mean = statistics.fmean(numbers)
     if n == 1:

@@ -157,7 +157,7 @@ def model_named(name: str) -> tuple[Classifier, dict[str, Any]]:
     folder = Path(name)
     try:
         record: dict[str, Any] = json.loads((folder / "result.json").read_text())
-        model = models.build(record["network"], record["num_classes"])
+        model = models.build(record["network"], record["num_classes"], seed=0)
         checkpoints.load_weights(model, folder / "weights.safetensors")
         intact = checkpoints.weights_sha256(model) == record["weights_sha256"]
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

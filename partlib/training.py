@@ -65,13 +65,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that no run could use, by name."""
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: 1 or more is needed, found {getattr(self, name)!r}")
-        for name in ("weight_decay", "clip", "pad", "seed"):
-            if getattr(self, name) < 0:
+        for name, least in {"epochs": 1, "batch_size": 1, "pad": 0, "seed": 0}.items():
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= least):
+                raise ValueError(f"{name}: {least} or more is needed, found {value!r}")
+        for name in ("weight_decay", "clip"):
+            if not 0 <= getattr(self, name) < math.inf:  # NaN fails here too
                 raise ValueError(f"{name}: 0 or more is needed, found {getattr(self, name)!r}")
-        if self.lr <= 0:
+        if not 0 < self.lr < math.inf:
             raise ValueError(f"lr: a value above 0 is needed, found {self.lr!r}")
         if not 0 <= self.ramp <= 1:
             raise ValueError(f"ramp: a share in [0, 1] is needed, found {self.ramp!r}")
