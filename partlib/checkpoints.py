@@ -65,7 +65,14 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     meta: dict[str, Any],
 ) -> None:
-    """Write all that a run needs to go on: models, optimizer state, and `meta` as JSON."""
+    """Write all that a run needs to go on, whole or not at all.
+
+    Args:
+        path: the file.
+        models: by name, the modules whose weights and buffers are kept.
+        optimizer: its state is kept, its settings are not.
+        meta: what else there is, as JSON can hold it.
+    """
     tensors = {
         f"{part}.{k}": v.detach().cpu().contiguous()
         for part, model in models.items()
@@ -81,7 +88,16 @@ def save_state(
 def load_state(
     path: Path, models: dict[str, nn.Module], optimizer: torch.optim.Optimizer
 ) -> dict[str, Any]:
-    """Read what `save_state` wrote into the models and the optimizer; returns `meta`."""
+    """Read what `save_state` wrote into the models and the optimizer.
+
+    Args:
+        path: the file.
+        models: modules of the names and shapes that were written.
+        optimizer: one of the same weights.
+
+    Returns:
+        The `meta` that was written.
+    """
     tensors, meta = _read(path)
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}

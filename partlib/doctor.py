@@ -46,7 +46,7 @@ def report(*, probe: bool = True) -> dict[str, Any]:
 def minutes(recipe: Recipe, device: torch.device) -> float:
     """Minutes that one adversarial training run of a recipe takes, from a few timed steps."""
     n = recipe.config.batch_size
-    n_train, side = TRAIN_SETS[recipe.data]
+    n_train, side = TRAIN_SETS[recipe.data], data.SIDES[recipe.data]
     images = data.load("scene-digits", "train", n=n).to(device)  # speed depends on size alone
     images = replace(images, pixels=images.pixels.repeat(1, 1, side // 32, side // 32))
     model = models.build(recipe.network, 10, seed=0).to(device)
@@ -63,9 +63,9 @@ def minutes(recipe: Recipe, device: torch.device) -> float:
 
 
 TRAIN_SETS = {
-    "scene-digits": (10_000, 32),
-    "cifar10": (50_000, 32),
-    "svhn": (73_257, 32),
-    "tiny-imagenet": (100_000, 64),
+    "scene-digits": 10_000,
+    "cifar10": 50_000,
+    "svhn": 73_257,
+    "tiny-imagenet": 100_000,
 }
-"""How many images there are to train on, and their side."""
+"""How many images there are to train on."""

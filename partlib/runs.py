@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
-from partlib import checkpoints, data, evaluation, models, results, training
+from partlib import checkpoints, data, evaluation, models, results, training, zoo
 from partlib.data import ImageSet
 from partlib.methods import Method
 from partlib.models import Classifier
@@ -128,6 +129,12 @@ def train_or_load(
 ) -> Classifier:
     """The network of a run, trained only if `folder` does not hold it already.
 
+    Args:
+        recipe: data set, network and configuration.
+        method: how to train.
+        folder: where the run is, or is written.
+        root: where data sets are, see `data.load`.
+
     Raises:
         ValueError: `folder` holds another run.
     """
@@ -159,6 +166,34 @@ def _validation(train_set: ImageSet, n_val: int) -> tuple[ImageSet, ImageSet | N
     if "val" in data.NAMES[train_set.name]:
         return train_set, data.load(train_set.name, "val", n=n_val)
     return data.hold_out(train_set, n_val)
+
+
+def model_named(name: str) -> tuple[Classifier, dict[str, Any]]:
+    """A trained network, on the CPU and in eval mode, and the record of its run.
+
+    Args:
+        name: a network of the zoo, or the folder of a finished run.
+
+    Raises:
+        ValueError: neither of the two, or weights that are not those of the record.
+    """
+    if name in zoo.names():
+        return zoo.load(name), zoo.card(name)
+    folder = Path(name)
+    try:
+        record: dict[str, Any] = json.loads((folder / "result.json").read_text())
+        model = models.build(record["network"], record["num_classes"], seed=0)
+        checkpoints.load_weights(model, folder / "weights.safetensors")
+        intact = checkpoints.weights_sha256(model) == record["weights_sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        why = " ".join(str(error).split())
+        raise ValueError(
+            f"model: {', '.join(zoo.names())} or the folder of a finished run is needed, "
+            f"found {name!r} ({why})"
+        ) from error
+    if not intact:
+        raise ValueError(f"model: the weights in {name!r} are not those of its result.json")
+    return model.eval(), record
 
 
 def peak_memory_mib(device: torch.device) -> dict[str, int]:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from partlib import checkpoints, data, evaluation, models, runs, training
+from partlib import checkpoints, data, evaluation, models, runs, training, zoo
 from partlib.recipes import Recipe, recipe
-from partlib.runs import run, train_or_load
+from partlib.runs import model_named, run, train_or_load
 
 CPU = torch.device("cpu")
 TINY = replace(recipe("scene-digits/small"), steps=1).with_config(
@@ -96,6 +96,16 @@ def test_a_run_that_was_cut_off_goes_on(
     found = run(TINY, method, folder=tmp_path, attacks=["natural"], **SIZES)
     assert found["weights_sha256"] == record["weights_sha256"]
     assert len(found["history"]) == 2
+
+
+def test_a_finished_run_is_a_model_by_its_folder(done: tuple[Path, dict[str, Any]]) -> None:
+    model, record = model_named(str(done[0]))
+    assert record == done[1]
+    assert checkpoints.weights_sha256(model) == record["weights_sha256"]
+    assert not model.training
+    assert model_named("at")[1] == zoo.card("at")
+    with pytest.raises(ValueError, match=r"model: at, natural, part or the folder of a finished"):
+        model_named(str(done[0].parent))
 
 
 def test_a_trial_of_a_few_batches_does_not_become_the_run(tmp_path: Path) -> None:

@@ -480,6 +480,17 @@ def test_the_kernels_are_the_fast_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (formats, fused) == ({True}, {True})
 
 
+def test_fp32_switches_any_autocast_off() -> None:
+    a = torch.rand(4, 4)
+    cpu = torch.device("cpu")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (a @ a).dtype == torch.bfloat16
+        with training.mixed_precision(cpu, "fp32"):
+            assert (a @ a).dtype == torch.float32
+    with training.mixed_precision(cpu, "bf16"):
+        assert (a @ a).dtype == torch.bfloat16
+
+
 def test_clip_limits_the_gradient() -> None:
     def change(clip: float) -> float:
         model = net()

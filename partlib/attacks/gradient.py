@@ -90,7 +90,7 @@ def pgd(
         _check_offset(random_start, x)
     _check_choices(isinstance(random_start, Tensor) or random_start, loss, update)
     generator = checks.source(generator, x)
-    x, y = x.detach(), y.long()
+    x, y, step_size = x.detach(), y.long(), float(step_size)
     with untouched(model), gradients_on():
         x, y, budget = x.clone(), y.clone(), budget.clone()  # never inference tensors
         objective = _objective(loss, model, x, y)
@@ -169,7 +169,7 @@ def _objective(
     if loss == "ce":
         return lambda logits, y: F.cross_entropy(logits, y, reduction="none")
     if loss == "margin":
-        return margin
+        return _margin
     if loss == "kl":
         with torch.no_grad():  # once a batch: the clean prediction does not move
             clean = log_softmax(checks.first_logits(model, x, y))
@@ -181,7 +181,22 @@ def _objective(
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """The largest wrong logit minus the right one (N,); above 0 where the prediction is wrong."""
+    """The largest wrong logit minus the right one (N,); above 0 where the prediction is wrong.
+
+    Raises:
+        ValueError: `logits` is not (N, K), or `y` is not a label in [0, K) of type int64 for each.
+    """
+    if logits.dim() != 2 or logits.shape[1] < 2 or not logits.is_floating_point():
+        found = f"{logits.dtype} {tuple(logits.shape)}"
+        raise ValueError(f"logits: floats (N, K), K at least 2, are needed, found {found}")
+    if y.shape != logits.shape[:1] or y.dtype != torch.int64:
+        raise ValueError(f"y: int64 ({len(logits)},) is needed, found {y.dtype} {tuple(y.shape)}")
+    if len(y) and not 0 <= y.min() <= y.max() < logits.shape[1]:
+        raise ValueError(f"y: labels in [0, {logits.shape[1]}) are needed, found others")
+    return _margin(logits, y)
+
+
+def _margin(logits: Tensor, y: Tensor) -> Tensor:
     right = F.one_hot(y, logits.shape[1]).bool()
     wrong = logits.masked_fill(right, -torch.inf).amax(dim=1)
     return wrong - logits.gather(1, y[:, None])[:, 0]
@@ -193,7 +208,7 @@ def _badness(
     """A score (N,) that puts any wrong prediction above any right one, then goes by the loss."""
     with torch.no_grad():
         logits = checks.first_logits(model, x_adv, y)
-        fooled = margin(logits, y) > 0
+        fooled = _margin(logits, y) > 0
         # The arctangent keeps the order of losses and bounds them.
         return fooled * 4.0 + objective(logits, y).atan()
 

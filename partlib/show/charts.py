@@ -94,7 +94,13 @@ def draw_bars(groups: Groups, *, alt: str, ylabel: str = "accuracy (%)") -> Pict
 def draw_points(groups: Groups, *, alt: str, ylabel: str = "accuracy (%)") -> Picture:
     """Draw the means as points on an axis that need not start at zero, for small differences.
 
-    Arguments and errors are those of :func:`draw_bars`.
+    Args:
+        groups: as in :func:`draw_bars`.
+        alt: what the figure shows, for a reader who cannot see it.
+        ylabel: what the values are, with their unit.
+
+    Raises:
+        ValueError: for an empty alt text, an empty table, or values that are not finite.
     """
     return _groups(groups, alt, ylabel, "point: mean")
 

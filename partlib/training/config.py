@@ -31,6 +31,9 @@ class TrainConfig:
             never.
         compile: run the network through `torch.compile`; of several processes, in attacks alone.
             The compiler takes its time first, so it is for long runs.
+
+    Raises:
+        ValueError: a value that no run could use.
     """
 
     epochs: int = 8
@@ -51,13 +54,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that no run could use, by name."""
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: 1 or more is needed, found {getattr(self, name)!r}")
-        for name in ("weight_decay", "clip", "pad", "seed", "patience"):
-            if getattr(self, name) < 0:
+        whole = {"epochs": 1, "batch_size": 1, "pad": 0, "seed": 0, "patience": 0}
+        for name, least in whole.items():
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= least):
+                raise ValueError(f"{name}: {least} or more is needed, found {value!r}")
+        for name in ("weight_decay", "clip"):
+            if not 0 <= getattr(self, name) < math.inf:  # NaN fails here too
                 raise ValueError(f"{name}: 0 or more is needed, found {getattr(self, name)!r}")
-        if self.lr <= 0:
+        if not 0 < self.lr < math.inf:
             raise ValueError(f"lr: a value above 0 is needed, found {self.lr!r}")
         if not 0 <= self.ramp <= 1:
             raise ValueError(f"ramp: a share in [0, 1] is needed, found {self.ramp!r}")
@@ -78,7 +83,13 @@ class TrainConfig:
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:
-    """The learning rate of a step out of `total`, a pure function so that resuming is exact."""
+    """The learning rate of a step, a pure function so that resuming is exact.
+
+    Args:
+        config: the schedule.
+        step: the step, from 0.
+        total: how many steps the run has.
+    """
     if config.schedule == "steps":
         epoch = step * config.epochs // total
         return config.lr * 0.1 ** sum(epoch >= m for m in config.milestones)
