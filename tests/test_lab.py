@@ -32,7 +32,7 @@ def test_vendored_files_are_those_of_the_list() -> None:
     packages = json.loads(vendor.PACKAGES.read_text())
     named = {Path(n).name: v for package in packages for n, v in package["files"].items()}
     files = {p.name for p in vendor.VENDOR.iterdir()}
-    assert files == {*named, "packages.json", "LICENSE-tensorflowjs"}
+    assert files == {*named, "packages.json", "LICENSE-tensorflowjs", "LICENSE-reveal"}
     for name, wanted in named.items():
         assert vendor.integrity((vendor.VENDOR / name).read_bytes()) == wanted, name
 
