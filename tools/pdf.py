@@ -3,7 +3,7 @@
     python -m tools.pdf
 
 All pages of the contents become one page, so that the PDF has one numbering and one outline and
-its links lead from chapter to chapter. Widgets show their picture. The PDF is `_build/pdf/book.pdf`.
+its links lead from chapter to chapter. Widgets show their picture. It is `_build/pdf/book.pdf`.
 """
 
 import posixpath
