@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
+import nbformat
 import pytest
 
 from tools import addresses, links, site
@@ -85,22 +86,17 @@ def test_colab_opens_what_is_on_github_only(monkeypatch: pytest.MonkeyPatch) -> 
     assert not found["launch_buttons"]["colab_url"]
 
 
-NOTEBOOK = """\
----
-kernelspec: {name: python3, display_name: Python 3}
----
-# A chapter
-
-Its first words, which say
-what it is about.
-"""
+CHAPTER = "# A chapter\n\nIts first words, which say\nwhat it is about.\n"
 
 
 @pytest.fixture
 def small_book(tmp_path: Path) -> Path:
     """A book of two pages with the settings of this one that the extension needs."""
     (tmp_path / "index.md").write_text("# The front\n\nHello.\n")
-    (tmp_path / "chapter.md").write_text(NOTEBOOK)
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    cells = [nbformat.v4.new_markdown_cell(CHAPTER)]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    (tmp_path / "chapter.ipynb").write_text(nbformat.writes(notebook))
     (tmp_path / "_toc.yml").write_text("{format: jb-book, root: index, chapters: [file: chapter]}")
     (tmp_path / "_config.yml").write_text(
         "title: A book\nexecute: {execute_notebooks: 'off'}\n"
@@ -126,7 +122,7 @@ def render(folder: Path, monkeypatch: pytest.MonkeyPatch, **environment: str) ->
 def test_a_book_with_addresses(small_book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = "https://owner.github.io/name/"
     html, page = render(small_book, monkeypatch, BOOK_REPOSITORY=GITHUB, BOOK_URL=base)
-    assert f'href="{site.COLAB}/github/owner/name/blob/main/chapter.md"' in page
+    assert f'href="{site.COLAB}/github/owner/name/blob/main/chapter.ipynb"' in page
     assert f'href="{GITHUB}"' in page
     assert f'href="{GITHUB}/issues/new' in page
     assert (
