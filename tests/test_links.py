@@ -67,7 +67,7 @@ def test_a_site_that_is_too_large_fails(
 ) -> None:
     monkeypatch.setattr(links, "SITE", site(tmp_path))
     assert links.main() == 0
-    assert capsys.readouterr().out.startswith("  4 pages, 0.0 MB, 0 faults")
+    assert capsys.readouterr().out.startswith("  3 pages, 0.0 MB, 0 faults")
     monkeypatch.setattr(links, "LIMIT", 100)
     assert links.main() == 1
     assert "more than" in capsys.readouterr().err

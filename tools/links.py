@@ -56,17 +56,15 @@ class Page(HTMLParser):
             self.links.append(address)
 
 
-def faults(folder: Path) -> list[str]:
-    """All that is wrong with the links of the pages in a folder, each with its page.
+def pages_of(folder: Path) -> list[Path]:
+    """The pages of a site: all `*.html` outside folders whose name begins with "_"."""
+    inside = {path: path.relative_to(folder).parts for path in sorted(folder.rglob("*.html"))}
+    return [path for path, parts in inside.items() if not any(p.startswith("_") for p in parts)]
 
-    Args:
-        folder: the site; its pages are all `*.html` outside folders whose name begins with "_".
-    """
-    pages = {
-        path.resolve(): Page(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.rglob("*.html"))
-        if not any(part.startswith("_") for part in path.relative_to(folder).parts)
-    }
+
+def faults(folder: Path) -> list[str]:
+    """All that is wrong with the links of the pages in a folder, each with its page."""
+    pages = {path.resolve(): Page(path.read_text(encoding="utf-8")) for path in pages_of(folder)}
     found = []
     for path, page in pages.items():
         name = path.relative_to(folder.resolve())
@@ -105,7 +103,7 @@ def main() -> int:
     if total > LIMIT:
         found.append(f"the site has {total / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}")
     print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
-    pages = len(list(SITE.rglob("*.html")))
+    pages = len(pages_of(SITE))
     print(f"  {pages} pages, {total / 1e6:.1f} MB, {len(found)} faults in their links and images")
     return bool(found)
 

@@ -13,6 +13,7 @@ from tools.notebooks import write
 
 COLAB = "https://colab.research.google.com"
 CARD = "_static/card.png"
+SIGNATURE = re.compile(r"<dl>\s*<dd>.*?</dl>", re.DOTALL)
 NOT_FOUND = """\
 <!doctype html>
 <html lang="en">
@@ -23,8 +24,10 @@ NOT_FOUND = """\
 <base href="{base}">
 <link rel="icon" href="_static/favicon.png">
 <style>
-:root {{ color-scheme: light dark; }}
+html {{ color: #111; background: #fff; }}
 body {{ font: 1.1rem/1.6 system-ui; max-width: 34rem; margin: 15vh auto; padding: 1rem; }}
+a {{ color: inherit; }}
+@media (prefers-color-scheme: dark) {{ html {{ color: #eee; background: #121212; }} }}
 </style>
 </head>
 <body>
@@ -55,9 +58,10 @@ def set_addresses(app: Sphinx, config: Config) -> None:
 def describe(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Put into a page what other sites show where they link to it."""
+    """Put into a page what other sites show where they link to it, and mend its HTML."""
     if doctree is None:
         return
+    context["body"] = mended(context["body"])
     first = next(iter(doctree.findall(nodes.paragraph)), None)
     words = " ".join(first.astext().split()) if first else ""
     if len(words) > 200:
@@ -78,6 +82,18 @@ def describe(
     tags = [f'<meta property="{k}" content="{escape(v)}">' for k, v in properties.items()]
     tags.append(f'<meta name="description" content="{escape(words)}">')
     context["metatags"] = context.get("metatags", "") + "\n".join(tags)
+
+
+def mended(body: str) -> str:
+    """A page's HTML without two faults of Sphinx's that confuse screen readers.
+
+    A signature of several lines is a list of definitions without terms, and an entry of the
+    bibliography is no item of its list.
+    """
+    for lines in SIGNATURE.findall(body):
+        spans = lines.replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+        body = body.replace(lines, spans.replace("<dl>", "<span>").replace("</dl>", "</span>"))
+    return body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def finish(app: Sphinx, exception: Exception | None) -> None:
