@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from partlib import attacks, budgets, cam, data, models, zoo
-from tools import lab, vendor
+from tools import lab, pdf, vendor
 from tools.notebooks import ROOT
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "chrome"])), None)
+CHROMIUM = next(filter(None, map(shutil.which, pdf.BROWSERS)), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the lab in")
 MODELS = ("natural", "at", "part")
 EPS, STEP = 8 / 255, 2 / 255

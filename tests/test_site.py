@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tools import book, links
+from tools import book, links, pdf
 from tools.notebooks import BUILD
 
 SITE = links.SITE
 SHOTS = BUILD / "screenshots"
-BROWSER = next(filter(None, map(shutil.which, ["chromium", "google-chrome", "chrome"])), None)
+BROWSER = next(filter(None, map(shutil.which, pdf.BROWSERS)), None)
 PAGES = [str(path.relative_to(SITE)) for path in links.pages_of(SITE)]
 QUICK = {"preload": False, "resultTypes": ["violations"]}
 
@@ -26,7 +26,7 @@ def built() -> str:
     """Why there is nothing to test, or ""."""
     if not book.PAGES.exists():
         return "no book is rendered: run `make book`"
-    if False and book.STAMP.read_text() != book.digest_of_sources():
+    if not book.STAMP.exists() or book.STAMP.read_text() != book.digest_of_sources():
         return "the rendered book is older than its sources: run `make book`"
     return "" if BROWSER else "no Chromium or Chrome to open the book in"
 
@@ -96,10 +96,12 @@ def test_page(browser: Any, origin: str, name: str, width: int, theme: str, othe
         nodes = [(node["html"][:200], node["failureSummary"]) for node in violation["nodes"][:3]]
         if violation["impact"] in ("serious", "critical"):
             found.append(f"{violation['id']}: {nodes}")
+    height = min(8000, page.evaluate("document.documentElement.scrollHeight"))
     for scheme in (theme, other):
         page.emulate_media(color_scheme=scheme)
         shot = SHOTS / f"{name.removesuffix('.html').replace('/', '-')}-{scheme}-{width}.png"
-        page.screenshot(path=shot, full_page=True)
+        clip = {"x": 0, "y": 0, "width": width, "height": height}
+        page.screenshot(path=shot, full_page=True, clip=clip)
     context.close()
     assert found == []
 

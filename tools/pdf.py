@@ -22,7 +22,7 @@ from tools.notebooks import BUILD, ROOT, write
 
 PDF = BUILD / "pdf" / "book.pdf"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-ALONE = ("script", "style", "button", "input", ".headerlink", ".toctree-wrapper", "nav")
+LEFT_OUT = ("script", "style", "button", "input", ".headerlink", "nav", "#contents")
 FOOTER = (
     '<div style="width: 100%; text-align: center; font: 8pt system-ui; color: #555">'
     '<span class="pageNumber"></span></div>'
@@ -76,7 +76,7 @@ def article(name: str, site: Path, all_names: list[str]) -> Tag:
     page = BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
     body = page.select_one("article.bd-article")
     assert body is not None, name
-    for element in body.select(", ".join(ALONE)):
+    for element in body.select(", ".join(LEFT_OUT)):
         element.decompose()
     body.attrs["id"] = anchor(name)
     for element in body.find_all(id=True):

@@ -60,9 +60,9 @@ def draw_card(path: Path) -> None:
     fonts = Path(mpl.get_data_path()) / "fonts" / "ttf"  # matplotlib's own, the same everywhere
     bold = ImageFont.truetype(fonts / "DejaVuSans-Bold.ttf", 54)
     plain = ImageFont.truetype(fonts / "DejaVuSans.ttf", 30)
-    title = "\n".join(textwrap.wrap(config["title"], width=13))
-    draw.multiline_text((60, 70), title, "#111111", font=bold, spacing=16)
-    draw.multiline_text((60, 450), SUBJECT, "#444444", font=plain, spacing=12)
+    title = "\n".join(textwrap.wrap(config["title"], width=14))
+    draw.multiline_text((60, 130), title, "#111111", font=bold, spacing=16)
+    draw.multiline_text((60, 400), SUBJECT, "#444444", font=plain, spacing=12)
     with Image.open(PICTURE) as picture:
         width = 600
         small = picture.convert("RGB").resize((width, width * picture.height // picture.width))

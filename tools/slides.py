@@ -2,10 +2,10 @@
 
     python -m tools.slides
 
-A section is a slide. Of a paragraph the slide keeps the first sentence, and the one that leads to
-what follows; lists, formulas and tables stay whole. Each figure and each definition gets a slide of
-its own. All the prose is in the notes (key S). Exercises, solutions and further reading stay in
-the book. The decks are in `_build/slides` and need no network.
+A section is a slide, and goes on below where it is long. Of a paragraph the slide keeps the first
+sentence or two, and the one that leads to what follows; lists, formulas, tables, figures and
+definitions stay whole. All the prose is in the notes (key S). Exercises, solutions and further
+reading stay in the book. The decks are in `_build/slides` and need no network.
 """
 
 import html
@@ -36,18 +36,25 @@ DECKS = {  # in the order of the talk
 KINDS = {1: "title", 2: "beside", 3: "below"}  # by the level of the heading
 LEFT_OUT = {"Exercises", "Further reading"}
 HIDDEN = {"remove-cell", "hide-cell", "parameters", "colab"}
-FULL = 11  # lines of text on a slide
+FULL = 13  # lines of text on a slide
+FIGURE = 8  # lines that a figure takes
 LINE = 74  # characters
 
 
 @dataclass
 class Slide:
-    """One slide: text, an output or code below it, and what the speaker may say."""
+    """One slide: its parts from top to bottom, and what the speaker may say.
+
+    Attributes:
+        kind: "title", "beside" the last one, or "below" it.
+        heading: the title of its chapter or section.
+        parts: blocks of Markdown, and code cells.
+        notes: the prose in full.
+    """
 
     kind: str
     heading: str
-    text: list[str] = field(default_factory=list)
-    cell: Any = None
+    parts: list[Any] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def cells(self) -> Iterator[Any]:
@@ -55,12 +62,14 @@ class Slide:
         level = "#" if self.kind == "title" else "##"
         kind = "subslide" if self.kind == "below" else "slide"
         yield with_kind(markdown(f"{level} {self.heading}"), kind)
-        # With a figure above it the text is its caption.
-        parts = [self.cell] if self.cell else []
-        parts += [markdown("\n\n".join(self.text))] if self.text else []
-        yield from (with_kind(part, "-") for part in parts)
+        for part in self.parts:
+            yield with_kind(markdown(part) if isinstance(part, str) else part, "-")
         if self.notes:
             yield with_kind(markdown("\n\n".join(self.notes)), "notes")
+
+    def lines(self) -> int:
+        """About how many lines of text the slide holds."""
+        return sum(map(lines, self.parts))
 
 
 def markdown(text: str) -> Any:
@@ -81,7 +90,7 @@ def slides_of(notebook: Any) -> list[Slide]:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             if not left_out and not HIDDEN & set(cell.metadata.get("tags", [])):
-                slides += code_slides(cell, slides[-1].heading)
+                add_code(slides, cell)
             continue
         found = blocks(cell.source)
         for block, following in zip(found, [*found[1:], ""], strict=True):
@@ -95,19 +104,25 @@ def slides_of(notebook: Any) -> list[Slide]:
     return slides
 
 
-def code_slides(cell: Any, heading: str) -> list[Slide]:
-    """The slides of a code cell: each figure, table or widget, or else what it defines."""
+def add_code(slides: list[Slide], cell: Any) -> None:
+    """Put on a slide what a code cell shows, or else what it defines, if anything."""
     shown = [output for output in map(as_html, cell.outputs) if output]
-    if not shown and not re.search(r"^(def|class) ", cell.source, re.MULTILINE):
-        return []
-    code = nbformat.v4.new_code_cell(cell.source, outputs=shown[:1])
-    if shown:
-        code.metadata["transient"] = {"remove_source": True}
-    return [Slide("below", heading, cell=code)]
+    if shown or re.search(r"^(def|class) ", cell.source, re.MULTILINE):
+        code = nbformat.v4.new_code_cell(cell.source, outputs=shown[:1])
+        if shown:
+            code.metadata["transient"] = {"remove_source": True}
+        with_room(slides, lines(code)).parts.append(code)
+
+
+def with_room(slides: list[Slide], needed: int) -> Slide:
+    """The last slide, or where that is too full for so many lines a new one below it."""
+    if slides[-1].parts and slides[-1].lines() + needed > FULL:
+        slides.append(Slide("below", slides[-1].heading))
+    return slides[-1]
 
 
 def as_html(output: Any) -> Any:
-    """An output as HTML, or None for one that says nothing."""
+    """A figure, table or sentence as an output of a slide; None for what says little alone."""
     data = output.get("data", {})
     if "image/png" in data:
         alt = html.escape(output.metadata.get("image/png", {}).get("alt", ""))
@@ -116,22 +131,16 @@ def as_html(output: Any) -> Any:
         shown = data["text/html"]
     elif "text/markdown" in data:
         return output
-    elif text := data.get("text/plain") or output.get("text"):
-        shown = f"<pre>{html.escape(text)}</pre>"
     else:
         return None
     return nbformat.v4.new_output("display_data", data={"text/html": shown})
 
 
 def add_text(slides: list[Slide], block: str, following: str) -> None:
-    """Put a block of prose on the last slide, or on a new one where that is full."""
-    slide = slides[-1]
+    """Put a block of prose on a slide."""
     short = block if is_whole(block) else in_short(block, is_whole(following))
-    room = 2 if slide.cell else FULL
-    if sum(map(lines, slide.text)) + lines(short) > room and (slide.text or slide.cell):
-        slide = Slide("below", slide.heading)
-        slides.append(slide)
-    slide.text.append(short)
+    slide = with_room(slides, lines(short))
+    slide.parts.append(short)
     slide.notes.append(block)
 
 
@@ -154,21 +163,26 @@ def blocks(text: str) -> list[str]:
 
 def is_whole(block: str) -> bool:
     """Whether a block is a list, formula, table, quotation or fence, which is not shortened."""
-    return bool(re.match(r"[-*|>$`:] ?|\d+\. ", block)) and not re.match(
-        r"\*\w|\$[^$]|`[^`]", block
-    )
+    return bool(re.match(r"[-*] |\d+\. |[|>]|\$\$|```|:::", block))
 
 
 def in_short(paragraph: str, leads: bool) -> str:
-    """The first sentence of a paragraph, and the last one where it leads to what follows."""
-    sentences = re.split(r"(?<=[.!?:])\s+(?=[A-Z\"*`$(])", " ".join(paragraph.split()))
-    last = sentences[-1]
-    return " ".join([sentences[0], *([last] if leads and len(sentences) > 1 else [])])
+    """The first sentences of a paragraph, and the last one where it leads to what follows."""
+    first, *more = re.split(
+        r"(?<!et al\.)(?<=[.!?])\s+(?=[A-Z\"*`$(])", " ".join(paragraph.split())
+    )
+    kept = [first]
+    while more and len(" ".join([*kept, more[0]])) <= 2 * LINE:
+        kept.append(more.pop(0))
+    return " ".join([*kept, *(more[-1:] if leads else [])])
 
 
-def lines(block: str) -> int:
-    """About how many lines a block takes."""
-    return sum(1 + len(line) // LINE for line in block.split("\n"))
+def lines(part: Any) -> int:
+    """About how many lines a part of a slide takes."""
+    if not isinstance(part, str):
+        shown = part.outputs[0].data.get("text/markdown", "\n" * FIGURE) if part.outputs else ""
+        part = shown or part.source
+    return sum(1 + len(line) // LINE for line in part.split("\n"))
 
 
 def citations() -> dict[str, tuple[str, str]]:
