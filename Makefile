@@ -15,7 +15,7 @@ export PYTHONUTF8 = 1
 export PYTHONHASHSEED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks lab serve doctor clean
+.PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks student lab serve doctor clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -64,6 +64,9 @@ coverage: $(STAMP) ## The tests without the notebooks, with a coverage report
 
 notebooks: $(STAMP) ## Run the chapters that changed, at SCALE=cpu, gpu or paper, without rendering
 	@$(BIN)/python -m tools.notebooks --scale $(SCALE)
+
+student: $(STAMP) ## The chapters for a class, without solutions or outputs, to _build/student
+	@$(BIN)/python -m tools.student
 
 lab: $(STAMP) ## Open JupyterLab; "Open With > Notebook" on a chapter in book/chapters
 	$(BIN)/jupyter lab

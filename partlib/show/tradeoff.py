@@ -38,8 +38,9 @@ def draw_plane(
     if not line and not points:
         raise ValueError("line and points must hold at least one, found none")
     drawn = [
-        (name, [np.atleast_1d(finite(f"{name!r}", values)) for values in pair])
-        for name, pair in [*line.items(), *points.items()]
+        (name, [np.atleast_1d(finite(f"{argument}[{name!r}]", values)) for values in pair])
+        for argument, given in {"line": line, "points": points}.items()
+        for name, pair in given.items()
     ]
     with sheet(560) as (figure, (ax,)):
         for i, (name, pair) in enumerate(drawn):
