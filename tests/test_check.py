@@ -153,6 +153,7 @@ EQUIVALENT = {
     "equal_mean": {"line 2: no item: budget.mean().item()"},
     "other_masks": {"line 2: constant: 1"},
     "pixel_ag_clamp": {"line 7: no detach: delta.detach()"},
+    "same_class": {"line 3: no unique: y.unique()"},
 }
 BY_HAND = {
     "noise": ("targeted", "gradient.sign()", "torch.randn_like(x).sign()"),

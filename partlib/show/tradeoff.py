@@ -54,7 +54,7 @@ def draw_plane(
                 ax.errorbar(x, y, wide[1], wide[0], "o", markersize=4, **look)
             else:
                 marker = MARKERS[n % len(MARKERS)]
-                ax.errorbar(x, y, wide[1], wide[0], marker, markersize=9, label=name, **look)
+                ax.errorbar(x, y, wide[1], wide[0], marker, markersize=7, label=name, **look)
         means = [[values.mean() for values in pair] for _, pair in drawn[: len(line)]]
         if means:
             ax.plot(*np.transpose(means), color="black", linewidth=1.5, label=label, zorder=0)
