@@ -63,7 +63,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "plane": partial(
         show.draw_plane,
         {"4": ([92.0, 93.0, 94.0], [50.0, 52.0, 53.0]), "8": (90, 60)},
-        {"PART": ([91.0, 92.0], [58.0, 59.0]), "paper": (89, 55)},
+        {"PART": ([91.0, 93.0], [58.0, 59.0]), "paper": (89, 55)},
         xlabel="natural",
         ylabel="robust",
         label="AT",
@@ -478,13 +478,13 @@ def test_plane_draws_a_line_of_means_and_points_beside_it(drawn):
     assert [text.get_text() for text in ax.texts] == ["4", "8"]
     marks = {c.get_label(): c for c in ax.containers if not c.get_label().startswith("_")}
     assert {name: c[0].get_xydata()[0].tolist() for name, c in marks.items()} == {
-        "PART": [91.5, 58.5],
+        "PART": [92, 58.5],
         "paper": [89, 55],
     }
     across, up = (bars.get_segments()[0] for bars in marks["PART"][2])
     sd = np.sqrt(0.5)
-    np.testing.assert_allclose(across, [[91.5 - sd, 58.5], [91.5 + sd, 58.5]])
-    np.testing.assert_allclose(up, [[91.5, 58.5 - sd], [91.5, 58.5 + sd]])
+    np.testing.assert_allclose(across, [[92 - 2 * sd, 58.5], [92 + 2 * sd, 58.5]])
+    np.testing.assert_allclose(up, [[92, 58.5 - sd], [92, 58.5 + sd]])
     assert {t.get_text() for t in ax.get_legend().get_texts()} == {"AT", "PART", "paper"}
     assert "1 sd" in ax.get_legend().get_title().get_text()
 
