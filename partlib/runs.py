@@ -34,6 +34,7 @@ def run(
     root: Path | None = None,
     verify: bool = True,
     progress: bool = True,
+    on_epoch: training.OnEpoch | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate and record one run.
 
@@ -55,6 +56,7 @@ def run(
         root: where data sets are, see `data.load`.
         verify: whether they must be the published ones, see `data.load`.
         progress: whether to show bars.
+        on_epoch: called after each epoch, see `training.fit`.
 
     Returns:
         The record that was written.
@@ -74,6 +76,7 @@ def run(
         recipe.config,
         checkpoint=folder / "checkpoint.safetensors",
         progress=progress,
+        on_epoch=on_epoch,
         max_batches=max_batches,
     )
     trained = time.perf_counter()

@@ -142,7 +142,7 @@ def fit(
             raise ValueError(f"checkpoint: {checkpoint} is of another run, {found['run']}")
         history = checkpoints.load_state(checkpoint, parts, optimizer)["history"]
     for epoch in range(len(history), config.epochs):
-        if guide is not model and epoch % method.refresh == 0:
+        if guide is not model and (epoch - method.warmup) % method.refresh == 0:
             guide.load_state_dict(model.state_dict())
         row = _epoch(model, guide, images, method, config, optimizer, epoch, progress, max_batches)
         history.append(row)
@@ -191,10 +191,9 @@ def _epoch(
             group["lr"] = lr
         ramp = min(1.0, step / (config.ramp * total)) if config.ramp else 1.0
         index = index.to(device)
-        x = shift_and_flip(images.pixels[index], pad=config.pad, flip=config.flip, generator=draws)
-        x = to_float(x).contiguous(memory_format=torch.channels_last)
+        x, masks = _augmented(images[index], config, draws)
         y = images.labels[index]
-        sums += _step(model, guide, x, y, method, config, optimizer, epoch, ramp, noise)
+        sums += _step(model, guide, x, y, masks, method, config, optimizer, epoch, ramp, noise)
         seen += len(index)
     loss, right, eps = (sums / seen).tolist()
     return {
@@ -207,11 +206,24 @@ def _epoch(
     }
 
 
+def _augmented(
+    images: ImageSet, config: TrainConfig, draws: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Images and, where they are known, their true masks, moved alike."""
+    moving, masks = images.pixels, images.object_pixels
+    if masks is not None:
+        moving = torch.cat([moving, masks[:, None]], dim=1)
+    moved = to_float(shift_and_flip(moving, pad=config.pad, flip=config.flip, generator=draws))
+    x = moved[:, :3].contiguous(memory_format=torch.channels_last)
+    return x, None if masks is None else moved[:, 3]
+
+
 def _step(
     model: nn.Module,
     guide: nn.Module,
     x: Tensor,
     y: Tensor,
+    masks: Tensor | None,
     method: Method,
     config: TrainConfig,
     optimizer: torch.optim.Optimizer,
@@ -222,7 +234,7 @@ def _step(
     """One batch: budget, attack, loss, descent. Sums of loss, right predictions and budget."""
     with mixed_precision(x.device, config.precision):
         try:
-            eps = method.budget(guide, x, y, epoch=epoch)
+            eps = method.budget(guide, x, y, epoch=epoch, masks=masks, generator=noise)
             x_adv = method.attack(model, x, y, eps, ramp=ramp, generator=noise)
         except ValueError:
             if not _diverged(model, x):

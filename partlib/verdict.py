@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from partlib.paper import NOT_RUN
-from partlib.results import Spread, paired, spread
+from partlib.results import Spread, paired, spread, values
 
 Finding = Literal["better", "worse", "traded", "not shown to differ", "one seed", "not run"]
 Runs = Sequence[dict[str, Any]]
@@ -99,7 +99,7 @@ def compare(
         questions: `CLAIM`, `CONTROLS`, or others of that form.
         suffix: what the labels of PART and its controls end in: "" for eps_low = 7/255,
             "-low4" for 4/255. Those of AT, TRADES and MART have no suffix.
-        robust: the metric of robust accuracy, such as "pgd20" or "aa@100".
+        robust: the metric of robust accuracy, such as "pgd20" or "aa".
     """
 
     def named(label: str) -> str:
@@ -208,21 +208,20 @@ def above_curve(runs: Runs, label: str, *, robust: str = "pgd20") -> Spread | No
         Mean and interval over seeds; None where no seed has the method within its curve.
     """
     heights = []
-    for run in runs:
-        if run["label"] == label and robust in run["metrics"]:
-            curve = sorted(
-                (other["metrics"]["natural"], other["metrics"][robust])
-                for other in runs
-                if other["seed"] == run["seed"]
-                and robust in other["metrics"]
-                and re.fullmatch(r"at|at-eps[\d.]+", other["label"])
-            )
-            at = run["metrics"]["natural"]
+    for seed in sorted({run["seed"] for run in runs}):
+        some = [run for run in runs if run["seed"] == seed]
+        budgets = {run["label"] for run in some if re.fullmatch(r"at|at-eps[\d.]+", run["label"])}
+        curve = sorted(point for name in budgets for point in _points(some, name, robust))
+        for at, held in _points(some, label, robust):
             if len(curve) > 1 and curve[0][0] <= at <= curve[-1][0]:
-                natural, held = zip(*curve, strict=True)
-                expected = float(np.interp(at, natural, held))
-                heights.append(run["metrics"][robust] - expected)
+                natural, expected = zip(*curve, strict=True)
+                heights.append(held - float(np.interp(at, natural, expected)))
     return spread(heights) if heights else None
+
+
+def _points(runs: Runs, label: str, robust: str) -> list[tuple[float, float]]:
+    """Natural and robust accuracy of a label in the runs of one seed; none where not measured."""
+    return list(zip(values(runs, label, "natural"), values(runs, label, robust), strict=False))
 
 
 def _sign(s: Spread | None) -> int:

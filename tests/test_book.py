@@ -21,6 +21,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(book, "STAMP", tmp_path / "_build" / "stamps" / "pages")
     monkeypatch.setattr(book, "MATHJAX", tmp_path / "_build" / "static" / "mathjax")
     monkeypatch.setattr(book, "LAB", tmp_path / "_build" / "static" / "lab")
+    monkeypatch.setattr(book, "TIMES", tmp_path / "_build" / "times.md")
+    monkeypatch.setattr(book.times, "table", lambda: "times")
     monkeypatch.setattr(book.lab, "export", lambda to: notebooks.write(to / "images.js", "lab"))
     monkeypatch.setattr(book, "PAGES", tmp_path / "_build" / "html" / "index.html")
     statuses: list[int] = []
@@ -48,6 +50,13 @@ def test_nothing_is_rendered_when_nothing_changed(runs: list[int]) -> None:
 def test_a_change_renders_anew(runs: list[int], name: str) -> None:
     book.render()
     (book.ROOT / name).write_text("new")
+    book.render()
+    assert len(runs) == 2
+
+
+def test_new_times_render_anew(runs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    book.render()
+    monkeypatch.setattr(book.times, "table", lambda: "other times")
     book.render()
     assert len(runs) == 2
 

@@ -23,13 +23,14 @@ from partlib.models import Classifier, PooledLinear
 from tools import notebooks
 
 CHAPTERS = {path.stem[:2]: path for path in notebooks.chapters()}
+SOURCES = CHAPTERS | {path.stem[:2]: path for path in notebooks.appendices()}
 EPS = 8 / 255
 
 
 @cache
 def code(number: str) -> list[str]:
     """The code cells of a chapter."""
-    cells = notebooks.read_chapter(CHAPTERS[number]).cells
+    cells = notebooks.read_chapter(SOURCES[number]).cells
     return [cell.source for cell in cells if cell.cell_type == "code"]
 
 
@@ -44,7 +45,7 @@ def page(number: str) -> Any:
             for node in ast.parse(source).body
             if isinstance(node, kinds) or (isinstance(node, ast.Assign) and is_constant(node.value))
         ]
-        exec(compile(ast.Module(chosen, []), CHAPTERS[number].name, "exec"), names)
+        exec(compile(ast.Module(chosen, []), SOURCES[number].name, "exec"), names)
     return SimpleNamespace(**names)
 
 
@@ -336,3 +337,18 @@ def test_09_the_loss_prefers_heat_outside_and_the_prediction_as_it_is() -> None:
     assert inside == pytest.approx(-0.75)
     assert outside == pytest.approx(-0.25)
     assert changed < inside
+
+
+def test_a1_each_bug_is_the_right_attack_but_for_one_thing(model: Classifier) -> None:
+    page_ = page("a1")
+    steps: dict[str, Any] = {"step_size": EPS / 4, "steps": 10, "random_start": False}
+    close(page_.right(model, X, Y, EPS), attacks.pgd(model, X, Y, EPS, **steps))
+    close(page_.unprojected(model, X, Y, EPS), attacks.pgd(model, X, Y, 1.0, **steps))
+    loose = page_.unclamped(model, X, Y, EPS)
+    assert loose.min() < 0
+    close(loose.clamp(0, 1), attacks.fgsm(model, X, Y, EPS))
+    close(2 * X - page_.downhill(model, X, Y, 1e-9), page_.unclamped(model, X, Y, 1e-9))
+    victim = copy.deepcopy(model)
+    page_.in_train_mode(victim, X, Y, EPS)
+    assert victim.training
+    assert page("04").buffers_changed_solution(victim, lambda m, x, y: m(x), X, Y) == 3

@@ -10,7 +10,7 @@ import yaml
 from tools import notebooks, outputs
 
 ROOT = Path(__file__).parents[1]
-CHAPTERS = notebooks.chapters()
+CHAPTERS = notebooks.chapters() + notebooks.appendices()
 
 each_chapter = pytest.mark.parametrize("source", CHAPTERS, ids=lambda path: path.stem)
 

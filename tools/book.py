@@ -12,20 +12,21 @@ import time
 from importlib.metadata import version
 from importlib.resources import as_file, files
 
-from tools import lab, notebooks
+from tools import lab, notebooks, times
 from tools.notebooks import BUILD, ROOT
 
 PAGES = BUILD / "html" / "index.html"
 STAMP = BUILD / "stamps" / "pages"
 MATHJAX = BUILD / "static" / "mathjax"  # _build/static is one of html_static_path
 LAB = BUILD / "static" / "lab"
+TIMES = BUILD / "times.md"  # included by book/instructors.md
 SOURCES = ("book", "notebooks", "partlib", "tools")
 PACKAGES = ("jupyter-book", "myst-nb", "Sphinx", "sphinx-book-theme", "sphinx-mathjax-offline")
 
 
 def digest_of_sources() -> str:
     """The digest of all that the pages are made from."""
-    sources = [ROOT / "_config.yml", ROOT / "_toc.yml"]
+    sources = [ROOT / "_config.yml", ROOT / "_toc.yml", TIMES]
     for folder in SOURCES:
         sources += [p for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc"]
     return notebooks.digest_of(sources, *(f"{p} {version(p)}" for p in PACKAGES))
@@ -37,6 +38,7 @@ def render() -> int:
     Always all: Sphinx does not repeat the warnings of a page that it does not read again, and does
     not copy a changed style sheet when no page changed.
     """
+    times.export(TIMES)
     digest = digest_of_sources()
     if PAGES.exists() and STAMP.exists() and STAMP.read_text() == digest:
         print("  unchanged", flush=True)

@@ -2,10 +2,11 @@
 
     python -m tools.notebooks [--scale cpu|gpu|paper] [--jobs N]
 
-A chapter's only source is `book/chapters/NN-name.md`, a MyST text notebook. Papermill runs it. At
-the default scale, cpu, the result is `notebooks/NN-name.ipynb`, which is committed; at another
-scale it is `_build/notebooks-SCALE/NN-name.ipynb`. A chapter is run again only when something that
-it depends on has changed: its text, the library, the results, or the packages' versions.
+A chapter's only source is `book/chapters/NN-name.md`, a MyST text notebook; an appendix that runs
+is `aN-name.md`. Papermill runs it. At the default scale, cpu, the result is
+`notebooks/NN-name.ipynb`, which is committed; at another scale it is
+`_build/notebooks-SCALE/NN-name.ipynb`. A chapter is run again only when something that it depends
+on has changed: its text, the library, the results, or the packages' versions.
 """
 
 import argparse
@@ -45,6 +46,11 @@ class ChapterError(Exception):
 def chapters() -> list[Path]:
     """The chapters' sources, in order."""
     return sorted(CHAPTERS.glob("[0-9][0-9]-*.md"))
+
+
+def appendices() -> list[Path]:
+    """The sources of the appendices that are run, in order."""
+    return sorted(CHAPTERS.glob("a[0-9]-*.md"))
 
 
 def target_of(source: Path, scale: str = "cpu") -> Path:
@@ -148,7 +154,7 @@ def build(scale: str = "cpu", jobs: int | None = None) -> dict[str, float]:
     Raises:
         ChapterError: A chapter failed. The others have been made all the same.
     """
-    sources = chapters()
+    sources = chapters() + appendices()
     if not sources:
         raise ChapterError(f"there is no chapter in {CHAPTERS.relative_to(ROOT)}")
     surroundings = digest_of_surroundings()
