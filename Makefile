@@ -18,7 +18,7 @@ export PYTHONUTF8 = 1
 export PYTHONHASHSEED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks test-site pdf slides lab serve doctor colab-versions clean
+.PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks student test-site pdf slides lab serve doctor colab-versions clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -46,7 +46,7 @@ unit: $(STAMP) ## The tests without the notebooks
 lint: $(STAMP) ## ruff check, ruff format --check, mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict partlib tools
+	$(BIN)/mypy --strict partlib tools experiments
 
 format: $(STAMP) ## Sort imports and format the code
 	$(BIN)/ruff check --fix-only --select I .
@@ -76,6 +76,9 @@ pdf: $(STAMP) ## Print the rendered book to _build/pdf/book.pdf, with Chromium o
 
 slides: $(STAMP) ## Make slides from the chapters, with speaker notes, in _build/slides
 	@$(BIN)/python -m tools.slides
+
+student: $(STAMP) ## The chapters for a class, without solutions or outputs, to _build/student
+	@$(BIN)/python -m tools.student
 
 lab: $(STAMP) ## Open JupyterLab; "Open With > Notebook" on a chapter in book/chapters
 	$(BIN)/jupyter lab

@@ -121,6 +121,37 @@ def test_alt_text_of_a_figure_reaches_the_page() -> None:
     assert done.cells[0].metadata == {"tags": ["keep"], "mystnb": {"image": image}}
 
 
+@pytest.mark.parametrize(
+    ("tag", "metadata"),
+    [
+        ("hide-input", {"jupyter": {"source_hidden": True}}),
+        (
+            "hide-cell",
+            {
+                "jupyter": {"source_hidden": True},
+                "mystnb": {"code_prompt_show": "Show the solution"},
+            },
+        ),
+        ("remove-cell", {}),
+    ],
+)
+def test_what_is_folded_on_the_page_is_folded_in_jupyter(tag: str, metadata: Any) -> None:
+    source = outputs.with_fixed_form(code_cell(tags=[tag]))
+    done = outputs.finished(source, outputs.with_fixed_form(code_cell(FIGURE)))
+    assert source.cells[0].metadata == {"tags": [tag], **metadata}
+    image = {"image": {"alt": "a digit", "classes": "dark-light"}}
+    assert done.cells[0].metadata == {
+        "tags": [tag], **metadata, "mystnb": {**metadata.get("mystnb", {}), **image}
+    }  # fmt: skip
+
+
+def test_a_question_hides_the_code_that_holds_its_answer() -> None:
+    for source in CHAPTERS:
+        for cell in notebooks.read_chapter(source).cells:
+            if "interact.reveal(" in cell.source and cell.cell_type == "code":
+                assert "hide-input" in cell.metadata.get("tags", []), cell.source
+
+
 def test_widget_gives_way_to_its_static_picture() -> None:
     done = outputs.finished(code_cell(), code_cell(STATIC))
     assert list(done.cells[0].outputs[0].data) == ["text/html"]

@@ -21,11 +21,25 @@ def with_fixed_form(notebook: Notebook) -> Notebook:
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        fold(cell)
     notebook.metadata = NotebookNode(
         kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(name="python")
     )
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
+
+
+def fold(cell: Notebook) -> None:
+    """Hide the code of a cell tagged `hide-input` or `hide-cell` in Jupyter too.
+
+    On the page the tags do so by themselves; what is folded whole there is a solution.
+    """
+    tags = set(cell.metadata.get("tags", []))
+    if tags & {"hide-input", "hide-cell"}:
+        cell.metadata["jupyter"] = NotebookNode(source_hidden=True)
+    if "hide-cell" in tags:
+        named = NotebookNode(code_prompt_show="Show the solution")
+        cell.metadata["mystnb"] = NotebookNode(cell.metadata.get("mystnb", {}), **named)
 
 
 def finished(source: Notebook, executed: Notebook) -> Notebook:
