@@ -3,6 +3,8 @@
 PYTHON ?= python3
 SCALE ?= cpu
 PORT ?= 8000
+JOBS ?= 1
+BUDGET ?= 9m
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -18,7 +20,7 @@ export PYTHONUTF8 = 1
 export PYTHONHASHSEED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks student test-site pdf slides lab serve doctor colab-versions clean
+.PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks experiments experiments-gpu student test-site pdf slides lab serve doctor colab-versions clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -76,6 +78,13 @@ pdf: $(STAMP) ## Print the rendered book to _build/pdf/book.pdf, with Chromium o
 
 slides: $(STAMP) ## Make slides from the chapters, with speaker notes, in _build/slides
 	@$(BIN)/python -m tools.slides
+
+experiments: $(STAMP) ## Measure what is missing of scene-digits, then of CIFAR-10 at CPU scale
+	$(BIN)/python -m experiments.scene_digits --jobs $(JOBS)
+	$(BIN)/python -m experiments.cifar10_small --jobs $(JOBS)
+
+experiments-gpu: $(STAMP) ## Measure CIFAR-10 with ResNet-18 for BUDGET=9m, and go on from there next time
+	$(BIN)/python -m experiments.cifar10_resnet18 --budget $(BUDGET)
 
 student: $(STAMP) ## The chapters for a class, without solutions or outputs, to _build/student
 	@$(BIN)/python -m tools.student
