@@ -23,7 +23,7 @@ export PYTHONHASHSEED = 0
 .PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks experiments experiments-gpu student test-site pdf slides lab serve doctor colab-versions clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 book: $(STAMP) ## Run the chapters that changed, then render the book to _build/html
 	@$(BIN)/python -m tools.book
@@ -83,7 +83,7 @@ experiments: $(STAMP) ## Measure what is missing of scene-digits, then of CIFAR-
 	$(BIN)/python -m experiments.scene_digits --jobs $(JOBS)
 	$(BIN)/python -m experiments.cifar10_small --jobs $(JOBS)
 
-experiments-gpu: $(STAMP) ## Measure CIFAR-10 with ResNet-18 for BUDGET=9m, and go on from there next time
+experiments-gpu: $(STAMP) ## Measure CIFAR-10 with ResNet-18 for BUDGET=9m, then stop; next time goes on
 	$(BIN)/python -m experiments.cifar10_resnet18 --budget $(BUDGET)
 
 student: $(STAMP) ## The chapters for a class, without solutions or outputs, to _build/student
