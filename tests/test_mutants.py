@@ -28,7 +28,6 @@ MUTANTS = [
     (GRADIENT, BOX, "x_adv"),
     (GRADIENT, BOX, "torch.maximum(x_adv, low)"),
     (GRADIENT, BOX, "torch.minimum(x_adv, high)"),
-    (GRADIENT, "torch.minimum(torch.maximum(x_adv - x, -widest), widest)", "x_adv - x"),
     (GRADIENT, "x_adv = x + weight * delta", "x_adv = x + delta"),
     (GRADIENT, "noise = budget * noise", "noise = budget.max() * noise"),
     (GRADIENT, "return (x + noise).clamp(0, 1)", "return x + noise"),
