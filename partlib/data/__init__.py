@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from numbers import Integral
 from pathlib import Path
 
 from partlib.data import cifar10, scene_digits, svhn, tiny_imagenet
@@ -71,7 +70,7 @@ def load(
     if split not in NAMES[name]:
         hint = "; see partlib.data.hold_out" if split == "val" else ""
         raise ValueError(f"split: {name} has {', '.join(NAMES[name])}, found {split!r}{hint}")
-    if n is not None and not (isinstance(n, Integral) and n >= 1):
+    if n is not None and not (isinstance(n, int) and n >= 1):
         raise ValueError(f"n: at least 1 is needed, found {n!r}")
     _check_seed(seed)
     if name == "scene-digits":
@@ -115,7 +114,7 @@ def class_names(name: str, num_classes: int) -> tuple[str, ...]:
     Raises:
         ValueError: `num_classes` is not a whole number, 1 or more.
     """
-    if not (isinstance(num_classes, Integral) and num_classes >= 1):
+    if not (isinstance(num_classes, int) and num_classes >= 1):
         raise ValueError(f"num_classes: 1 or more is needed, found {num_classes!r}")
     known = {"scene-digits": scene_digits, "cifar10": cifar10, "svhn": svhn}
     if name in known and len(known[name].CLASS_NAMES) == num_classes:
@@ -134,7 +133,7 @@ def hold_out(images: ImageSet, n: int, *, seed: int = 0) -> tuple[ImageSet, Imag
     Raises:
         ValueError: `n` leaves one of the two empty.
     """
-    if not (isinstance(n, Integral) and 0 < n < len(images)):
+    if not (isinstance(n, int) and 0 < n < len(images)):
         raise ValueError(f"n: between 1 and {len(images) - 1} is needed, found {n!r}")
     _check_seed(seed)
     order = choose(len(images), len(images), seed, of=images.name)
@@ -142,5 +141,5 @@ def hold_out(images: ImageSet, n: int, *, seed: int = 0) -> tuple[ImageSet, Imag
 
 
 def _check_seed(seed: int) -> None:
-    if not (isinstance(seed, Integral) and seed >= 0):
+    if not (isinstance(seed, int) and seed >= 0):
         raise ValueError(f"seed: 0 or more is needed, found {seed!r}")
