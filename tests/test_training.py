@@ -263,6 +263,13 @@ def test_a_loss_that_is_not_finite_is_said_with_advice(case: str, tmp_path: Path
     assert not path.exists(), "a broken network is not kept"
 
 
+def test_a_network_that_only_evaluation_finds_broken_is_stopped_too() -> None:
+    model = net()
+    model.get_buffer("features.1.running_mean").fill_(torch.nan)  # not used by the loss
+    with pytest.raises(FloatingPointError, match="the loss is nan in epoch 1"):
+        fit(model, images(), AT, replace(QUICK, ramp=0.0), progress=False)
+
+
 def test_bad_input_is_not_taken_for_a_loss_that_diverged() -> None:
     method = replace(AT, step_size=-1.0)
     with pytest.raises(ValueError, match="step_size"):
