@@ -455,13 +455,18 @@ def test_compiled_training_keeps_modes_hooks_and_names(
 
 
 @pytest.mark.slow
-def test_a_compiled_network_learns_what_can_be_learnt() -> None:
-    model = net()
-    config = replace(QUICK, epochs=8, lr=2e-2, compile=True, batch_size=80)
-    history = fit(model, images(160), AT, config, progress=False)
-    plain = fit(net(), images(160), AT, replace(config, compile=False), progress=False)
-    assert [row["loss"] for row in history] == pytest.approx([r["loss"] for r in plain], abs=0.02)
-    assert evaluation.evaluate(model, images(160), ["natural"])["natural"] > 97
+def test_a_compiled_network_trains_as_a_plain_one() -> None:
+    config = replace(QUICK, lr=2e-2, batch_size=80)
+    compiled, plain = net(), net()
+    start = evaluation.predict(plain, images().images)
+    losses = [
+        [row["loss"] for row in fit(model, images(160), AT, one, progress=False)]
+        for model, one in ((compiled, replace(config, compile=True)), (plain, config))
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=0.01)
+    ours, theirs = (evaluation.predict(model, images().images) for model in (compiled, plain))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0.1)
+    assert (ours - start).abs().max() > 0.3
 
 
 def test_the_kernels_are_the_fast_ones(monkeypatch: pytest.MonkeyPatch) -> None:
