@@ -436,9 +436,15 @@ def test_compiled_training_keeps_modes_hooks_and_names(
 ) -> None:
     config = replace(QUICK, compile=True)
     assert config.record() == {**QUICK.record(), "compile": True}
-    # Traced as for the compiler, then run by PyTorch's own kernels, so that bits can be compared.
-    traced = partial(torch.compile, backend="aot_eager")
-    monkeypatch.setattr(torch, "compile", traced)
+    graphs: list[Any] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        """Runs what was traced for the compiler by PyTorch's own kernels, to compare bits."""
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     whole = trained(method)
     model = net()
     calls: list[str] = []
@@ -446,8 +452,8 @@ def test_compiled_training_keeps_modes_hooks_and_names(
     fit(model, images(), method, config, progress=False)
     assert checkpoints.weights_sha256(model) == whole
     assert len(calls) >= 2 * 16 - 1, "an attack and a descent a step; the ramp begins at none"
+    assert len(graphs) >= 4, "attack and descent, each for two sizes of a batch"
     assert type(model) is Classifier
-    model(images(4).images)
     path = tmp_path / "c"
     with pytest.raises(Killed):
         trained(method, config, checkpoint=path, on_epoch=killed_after(1))
