@@ -94,9 +94,8 @@ def test_a_killed_run_goes_on_with_what_was_best(
     assert resumed == whole
     assert [{**row, "seconds": 0} for row in again] == [{**row, "seconds": 0} for row in history]
     assert epochs_of(checkpoint=path, seed=7, **settings) == (whole, again, []), "it has finished"
-    for other in (None, VAL[:5]):
-        with pytest.raises(ValueError, match="of another run"):
-            fit(net(), images(), AT, QUICK, val_set=other, checkpoint=path, progress=False)
+    with pytest.raises(ValueError, match="of another run"):
+        epochs_of(checkpoint=path, **{**settings, "val_set": VAL[:5]})
 
 
 @pytest.mark.parametrize("method", [methods.natural(), AT, part()], ids=lambda m: m.name)
@@ -171,7 +170,7 @@ def test_a_healthy_run_goes_on(case: str) -> None:
         ([START, LEARNT, *[LOST] * 8], 80, 8),
         ([START] * 5, 8, 5),
         ([START] * 15, 30, 15),
-        ([(11.0, 100.0), *[START] * 4], 8, 5),  # no more than by chance
+        ([(11.0, 40.0), *[START] * 5], 8, 5),  # no better than by chance
     ],
 )
 def test_a_lost_run_ends_with_advice(

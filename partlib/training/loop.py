@@ -221,10 +221,9 @@ class _Loop:
                 )
                 method = self.method
                 if processes.size() > 1 and method.steps and ramp:
-                    assert not isinstance(method.start, Tensor)
-                    whole = noise(method.start, pixels.shape, random).to(dtype)[mine]
-                    offset = whole if method.start == "normal" else ramp * eps * whole
-                    method = replace(method, start=offset)
+                    start = _noise(method, pixels.shape, random)[mine].to(dtype)
+                    start = start if method.start == "normal" else ramp * eps * start
+                    method = replace(method, start=start)
                 x_adv = method.attack(self.fast, x, y, eps, ramp=ramp, generator=random)
             except ValueError:
                 if not _diverged(self.model, x):
@@ -233,10 +232,10 @@ class _Loop:
             self.learner.train()
             loss, logits = self.method.outer(self.learner, x, x_adv, y)
         self.optimizer.zero_grad(set_to_none=True)
-        whole = loss
+        weighed = loss
         if processes.size() > 1:  # gradients are averaged over processes, not over images
-            whole = loss * (processes.size() * len(y) / len(labels))
-        whole.backward()
+            weighed = loss * (processes.size() * len(y) / len(labels))
+        weighed.backward()
         if self.config.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
@@ -245,6 +244,12 @@ class _Loop:
         budget = torch.as_tensor(ramp * eps, device=x.device).float().mean()
         sums = torch.stack([loss.detach() * len(y), (said == y).sum(), budget * len(y), same])
         return torch.full_like(sums, torch.nan) if lost else sums  # `fit` says what to try
+
+
+def _noise(method: Method, shape: torch.Size, random: torch.Generator) -> Tensor:
+    """The noise that one process would draw for the whole batch."""
+    assert not isinstance(method.start, Tensor)
+    return noise(method.start, shape, random)
 
 
 def _check_val(val_set: ImageSet | None, config: TrainConfig) -> ImageSet | None:
