@@ -26,7 +26,6 @@ class Page(HTMLParser):
         links: addresses that a reader may follow.
         loads: addresses that the browser follows by itself.
         faults: what is wrong in the page alone.
-        base: whether addresses count from the top of the site.
     """
 
     def __init__(self, text: str) -> None:
@@ -35,7 +34,6 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.loads: list[str] = []
         self.faults: list[str] = []
-        self.base = False
         self.feed(text)
         self.close()
 
@@ -48,7 +46,6 @@ class Page(HTMLParser):
             self.anchors.add(found["id"])
         if tag == "img" and not found.get("alt", "").strip():
             self.faults.append(f"an image without alt text: {found.get('src', '')[:80]}")
-        self.base |= tag == "base"
         address = found.get("src") or found.get("data") or found.get("href")
         if tag in LOADED and found.get("rel") not in ("canonical", "next", "prev"):
             self.loads += [address] if address else []
@@ -69,12 +66,11 @@ def faults(folder: Path) -> list[str]:
     for path, page in pages.items():
         name = path.relative_to(folder.resolve())
         found += [f"{name}: {fault}" for fault in page.faults]
-        top = folder.resolve() if page.base else path.parent
-        found += [f"{name}: {fault}" for fault in dangling(page, path, top, pages)]
+        found += [f"{name}: {fault}" for fault in dangling(page, path, pages)]
     return found
 
 
-def dangling(page: Page, path: Path, top: Path, pages: dict[Path, Page]) -> Iterator[str]:
+def dangling(page: Page, path: Path, pages: dict[Path, Page]) -> Iterator[str]:
     """The addresses of a page that lead nowhere, or away where the page must be whole by itself."""
     for address in page.loads + page.links:
         parts = urlsplit(address)
@@ -82,7 +78,7 @@ def dangling(page: Page, path: Path, top: Path, pages: dict[Path, Page]) -> Iter
             if address in page.loads and parts.scheme != "data":
                 yield f"is loaded from elsewhere: {address}"
             continue
-        target = (top / unquote(parts.path)).resolve() if parts.path else path
+        target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
         if not target.is_file():
             yield f"no such file: {address}"
         elif parts.fragment and target in pages:

@@ -76,7 +76,7 @@ def describe(
         properties |= {
             "og:url": f"{base}{page}.html",
             "og:image": f"{base}{CARD}",
-            "og:image:alt": "A digit, the same digit attacked, and the budget of each pixel.",
+            "og:image:alt": "Digits, the same digits attacked, and the budget of each pixel.",
             "twitter:card": "summary_large_image",
         }
     tags = [f'<meta property="{k}" content="{escape(v)}">' for k, v in properties.items()]

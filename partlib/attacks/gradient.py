@@ -139,9 +139,12 @@ def _ascend(
 
 
 def noise(start: Start, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """The noise of a random start: uniform in [-1, 1), for the budget to scale, or 0.001 N(0, 1).
+    """The noise of a random start, in float32, so that it does not depend on the images' type.
 
-    It is float32 whatever the images are, so that a start does not depend on their type.
+    Args:
+        start: "uniform" in [-1, 1), for the budget to scale, or "normal", 0.001 N(0, 1).
+        shape: of the images.
+        generator: the random source; the noise is on its device.
     """
     if start == "normal":
         return 0.001 * torch.randn(shape, generator=generator, device=generator.device)
