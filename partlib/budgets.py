@@ -23,12 +23,15 @@ def check(eps: Budget, x: Tensor, *, name: str = "eps") -> Tensor:
 
     Raises:
         ValueError: not a float or tensor, negative, above 1, NaN, or of a shape that does not
-            broadcast to x.
+            broadcast to x; or x is not of floats.
     """
     if isinstance(eps, bool) or not isinstance(eps, (int, float, Tensor)):
         raise ValueError(f"{name}: a float or a tensor is needed, found {eps!r}")
-    dtype = None if isinstance(eps, Tensor) else x.dtype  # a float keeps all its digits
-    budget = torch.as_tensor(eps, dtype=dtype, device=x.device)
+    if not x.is_floating_point():
+        raise ValueError(f"x: a float tensor is needed, found {x.dtype}")
+    if not isinstance(eps, Tensor):
+        eps = torch.tensor(float(eps), dtype=x.dtype)  # a float keeps all its digits
+    budget = eps.to(x.device)
     if budget.is_complex():
         raise ValueError(f"{name}: real numbers are needed, found {budget.dtype}")
     budget = budget.detach().to(x.dtype)
@@ -64,10 +67,10 @@ def quadrants(size: tuple[int, int], *, ul: float, ur: float, bl: float, br: flo
         br: the bottom right one's.
 
     Raises:
-        ValueError: a size below 2, or a budget outside [0, 1].
+        ValueError: a side that is not a whole number, 2 or more, or a budget outside [0, 1].
     """
     height, width = size
-    if height < 2 or width < 2:
+    if not all(isinstance(side, int) and side >= 2 for side in size):
         raise ValueError(f"size: at least (2, 2) is needed, found {size!r}")
     for name, value in {"ul": ul, "ur": ur, "bl": bl, "br": br}.items():
         _check_value(name, value)

@@ -25,6 +25,13 @@ def write_bytes(path: Path, content: bytes) -> None:
     os.replace(part, path)
 
 
+def sweep(path: Path) -> None:
+    """Remove what processes that were killed while writing a file have left beside it."""
+    for part in path.parent.glob(".*.part"):
+        if part.name.startswith(f".{path.name}."):
+            part.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all, one key a line, so that two files can be compared."""
     write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
@@ -58,7 +65,14 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     meta: dict[str, Any],
 ) -> None:
-    """Write all that a run needs to go on: models, optimizer state, and `meta` as JSON."""
+    """Write all that a run needs to go on, whole or not at all.
+
+    Args:
+        path: the file.
+        models: by name, the modules whose weights and buffers are kept.
+        optimizer: its state is kept, its settings are not.
+        meta: what else there is, as JSON can hold it.
+    """
     tensors = {
         f"{part}.{k}": v.detach().cpu().contiguous()
         for part, model in models.items()
@@ -74,7 +88,16 @@ def save_state(
 def load_state(
     path: Path, models: dict[str, nn.Module], optimizer: torch.optim.Optimizer
 ) -> dict[str, Any]:
-    """Read what `save_state` wrote into the models and the optimizer; returns `meta`."""
+    """Read what `save_state` wrote into the models and the optimizer.
+
+    Args:
+        path: the file.
+        models: modules of the names and shapes that were written.
+        optimizer: one of the same weights.
+
+    Returns:
+        The `meta` that was written.
+    """
     tensors, meta = _read(path)
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from partlib.attacks import autoattack, fgsm, mma, pgd
+from partlib.attacks import autoattack, checks, fgsm, mma, pgd
 from partlib.cam import CAMS, alignment
 from partlib.corruptions import NAMES, SEVERITIES, corrupt
 from partlib.data import ImageSet
@@ -53,11 +53,13 @@ def evaluate(
 
     Raises:
         ValueError: an unknown attack, corruption or CAM, a set without images, more images asked
-            for than it has, or CAMs for a set without true masks.
+            for than it has, CAMs for a set without true masks, or another argument that is not as
+            above.
         ImportError: "aa" without its package.
     """
     if len(test_set) == 0:
         raise ValueError("test_set: at least one image is needed, found none")
+    checks.count("batch_size", batch_size, least=1)
     device = next(model.parameters()).device
     attackers = {name: _on_first(name, eps, len(test_set)) for name in attacks}
     for name in corruptions:
@@ -153,12 +155,27 @@ def attack_named(name: str, *, eps: float) -> Attack:
 
 
 def predict(model: nn.Module, x: Tensor) -> Tensor:
-    """Logits (N, K) in eval mode and float32, the model left as it was found."""
-    with untouched(model), torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+    """Logits (N, K) in eval mode and float32, the model left as it was found.
+
+    Raises:
+        ValueError: the model cannot take x.
+    """
+    exact = torch.autocast(x.device.type, enabled=False)
+    with untouched(model), torch.no_grad(), exact, checks.taken(model, x):
         logits: Tensor = model(x)
         return logits
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Accuracy in percent on images x with labels y."""
+    """Accuracy in percent, in eval mode and float32, the model left as it was found.
+
+    Args:
+        model: maps images to logits (N, K).
+        x: images (N, C, H, W).
+        y: labels (N,).
+
+    Raises:
+        ValueError: the model cannot take x, or y is not one label an image.
+    """
+    checks.labels(y, x)
     return 100 * (predict(model, x).argmax(dim=1) == y).float().mean().item()

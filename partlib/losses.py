@@ -18,13 +18,33 @@ Outer = Callable[[nn.Module, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def natural(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy on the images as they are."""
+    """Cross-entropy on the images as they are.
+
+    Args:
+        model: maps images in [0, 1] to logits (N, K).
+        x: images (N, C, H, W).
+        x_adv: their adversarial images, not used.
+        y: labels (N,).
+
+    Returns:
+        The mean loss, and the logits (N, K) of x.
+    """
     logits = model(x)
     return F.cross_entropy(logits, y), logits
 
 
 def adversarial(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy on the adversarial images (Madry et al., 2018, equation 2.1)."""
+    """Cross-entropy on the adversarial images (Madry et al., 2018, equation 2.1).
+
+    Args:
+        model: maps images in [0, 1] to logits (N, K).
+        x: images (N, C, H, W), not used.
+        x_adv: their adversarial images.
+        y: labels (N,).
+
+    Returns:
+        The mean loss, and the logits (N, K) of x_adv.
+    """
     logits = model(x_adv)
     return F.cross_entropy(logits, y), logits
 

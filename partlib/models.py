@@ -21,10 +21,15 @@ class PooledLinear(nn.Module):
     Args:
         channels: C of the feature map that comes in.
         num_classes: K of the logits that go out.
+
+    Raises:
+        ValueError: `num_classes` is not a whole number, 1 or more.
     """
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
+        if not (isinstance(num_classes, int) and num_classes >= 1):
+            raise ValueError(f"num_classes: 1 or more is needed, found {num_classes!r}")
         self.linear = nn.Linear(channels, num_classes)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -138,9 +143,9 @@ def wide_resnet(num_classes: int, *, depth: int = 34, width: int = 10) -> Classi
     Raises:
         ValueError: a depth or width that no such network has.
     """
-    if depth < 10 or depth % 6 != 4:
+    if not (isinstance(depth, int) and depth >= 10 and depth % 6 == 4):
         raise ValueError(f"depth: 10, 16, 22, 28, 34, ... is needed, found {depth!r}")
-    if width < 1:
+    if not (isinstance(width, int) and width >= 1):
         raise ValueError(f"width: 1 or more is needed, found {width!r}")
     channels = [16, 16 * width, 32 * width, 64 * width]
     layers: list[nn.Module] = [nn.Conv2d(3, channels[0], 3, 1, 1, bias=False)]
@@ -171,12 +176,14 @@ def build(name: str, num_classes: int, *, seed: int | None = None) -> Classifier
             from the global state as torch does.
 
     Raises:
-        ValueError: an unknown name or fewer than two classes.
+        ValueError: an unknown name, fewer than two classes, or a seed that is none.
     """
     if name not in BUILDERS:
         raise ValueError(f"name: one of {', '.join(BUILDERS)} is needed, found {name!r}")
-    if num_classes < 2:
+    if not (isinstance(num_classes, int) and num_classes >= 2):
         raise ValueError(f"num_classes: at least 2 is needed, found {num_classes!r}")
+    if seed is not None and not isinstance(seed, int):
+        raise ValueError(f"seed: a whole number is needed, found {seed!r}")
     if seed is None:
         return BUILDERS[name](num_classes)
     with torch.random.fork_rng(devices=[]):

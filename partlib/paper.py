@@ -99,7 +99,13 @@ def main_beside(architecture: str, dataset: str) -> list[dict[str, str]]:
 
 
 def measured(runs: list[dict[str, Any]], label: str, metric: str) -> str:
-    """A metric of a label's runs as text, or "not run"."""
+    """A metric of a label's runs as text, or "not run".
+
+    Args:
+        runs: records, as `results.read` gives them.
+        label: which runs.
+        metric: a key of their metrics, such as "pgd20".
+    """
     found = results.over_seeds(runs, label, metric)
     return NOT_RUN if found is None else found.text(digits=2)
 

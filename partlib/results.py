@@ -89,7 +89,11 @@ def measured(data: str, network: str) -> list[dict[str, Any]]:
 def values(runs: Iterable[dict[str, Any]], label: str, metric: str) -> list[float]:
     """A metric of all runs of a label that measured it, in the order of their seeds.
 
-    "aa" is also "aa@64", AutoAttack on the first 64 test images: see `images`.
+    Args:
+        runs: records, as `read` gives them.
+        label: which runs.
+        metric: a key of their metrics, such as "pgd20"; "aa" is also "aa@64", AutoAttack
+            on the first 64 test images alone, see `images`.
     """
     return list(_by_seed(runs, label, metric).values())
 
@@ -134,10 +138,12 @@ def spread(numbers: Sequence[float]) -> Spread:
     """Mean, standard deviation and 95 % interval of some numbers.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are none, or one is not finite.
     """
     if not numbers:
         raise ValueError("numbers: at least one is needed, found none")
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"numbers: finite ones are needed, found {list(numbers)!r}")
     n = len(numbers)
     mean = statistics.fmean(numbers)
     if n == 1:
@@ -148,20 +154,40 @@ def spread(numbers: Sequence[float]) -> Spread:
 
 
 def over_seeds(runs: Iterable[dict[str, Any]], label: str, metric: str) -> Spread | None:
-    """The spread of a metric over the seeds of a label; None where it was not run."""
+    """The spread of a metric over the seeds of a label; None where it was not run.
+
+    Args:
+        runs: records, as `read` gives them.
+        label: which runs.
+        metric: a key of their metrics, such as "pgd20".
+    """
     numbers = values(runs, label, metric)
     return spread(numbers) if numbers else None
 
 
 def differences(runs: Iterable[dict[str, Any]], label: str, base: str, metric: str) -> list[float]:
-    """A label's metric minus a base's, seed by seed; empty without a common seed."""
+    """A label's metric minus a base's, seed by seed; empty without a common seed.
+
+    Args:
+        runs: records, as `read` gives them.
+        label: which runs.
+        base: the runs to compare with.
+        metric: a key of their metrics, such as "pgd20".
+    """
     runs = list(runs)
     ours, theirs = _by_seed(runs, label, metric), _by_seed(runs, base, metric)
     return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
 
 
 def paired(runs: Iterable[dict[str, Any]], label: str, base: str, metric: str) -> Spread | None:
-    """The spread of `differences`; None without a common seed."""
+    """The spread of `differences`; None without a common seed.
+
+    Args:
+        runs: records, as `read` gives them.
+        label: which runs.
+        base: the runs to compare with.
+        metric: a key of their metrics, such as "pgd20".
+    """
     both = differences(runs, label, base, metric)
     return spread(both) if both else None
 

@@ -74,6 +74,19 @@ def test_train_json_is_one_object_and_options_reach_the_run(
     assert f"'{out}'" in record["command"], "the command can be pasted into a shell"
 
 
+def test_options_of_validation_and_speed_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, Any]] = []
+
+    def run(chosen: Any, method: Any, **settings: Any) -> dict[str, Any]:
+        seen.append((chosen, settings["n_val"]))
+        return {"metrics": {}, "seconds": {"train": 1}, "note": "", "peak_memory_mib": {}}
+
+    monkeypatch.setattr(cli.runs, "run", run)
+    invoke("train", "scene-digits", "at", "--n-val", "50", "--patience", "3", "--compile")
+    wanted = recipe("scene-digits/small").with_config(patience=3, compile=True)
+    assert seen == [(wanted, 50)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
@@ -158,6 +171,12 @@ def test_evaluate_measures_a_network_of_the_zoo(trained: Path) -> None:
     assert result.stdout == f"fgsm       {natural:6.2f} %  of 10 test images at eps 0/255\n"
 
 
+def test_evaluate_measures_a_run_by_its_folder(trained: Path) -> None:
+    record = json.loads((trained / "result.json").read_text())
+    result = invoke("evaluate", str(trained), "--n-test", "10", "--json")
+    assert json.loads(result.stdout) == pytest.approx(record["metrics"])
+
+
 @pytest.mark.usefixtures("_tiny_zoo")
 def test_evaluate_measures_corruptions_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli.corruptions, "NAMES", ("fog", "snow"))
@@ -200,7 +219,10 @@ def test_doctor_says_the_minutes_that_it_found(monkeypatch: pytest.MonkeyPatch) 
         (["train", "scene-digits", "at", "--epochs", "0"], "epochs: "),
         (["train", "scene-digits", "at", "--n-train", "0"], "n: at least 1 is needed, found 0"),
         (["train", "scene-digits", "at", "--seed", "-1"], "seed: "),
-        (["evaluate", "nonesuch"], "name: one of at is needed, found 'nonesuch'"),
+        (["train", "scene-digits", "at", "--n-val", "-1"], "n: at least 1 is needed, found -1"),
+        (["train", "scene-digits", "at", "--patience", "-1"], "patience: "),
+        (["train", "scene-digits", "at", "--patience", "2"], "patience: a val_set is needed"),
+        (["evaluate", "nonesuch"], "model: at or the folder of a finished run is needed"),
         (["evaluate", "at", "--attack", "magic"], "attacks: "),
         (["evaluate", "at", "--eps", "-3"], "eps: "),
         (["evaluate", "at", "--n-test", "0"], "n: "),
@@ -260,8 +282,17 @@ def test_a_defect_of_the_library_is_not_hidden(monkeypatch: pytest.MonkeyPatch) 
 def test_help_names_the_commands() -> None:
     for arguments in (["--help"], []):
         text = invoke(*arguments).output
-        for command in ("train", "evaluate", "doctor"):
-            assert command in text
+        for command in ("train", "evaluate", "attack", "cam", "data", "doctor"):
+            assert f"\n  {command} " in text
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "attack", "cam", "data"])
+def test_each_help_has_examples_and_defaults(command: str) -> None:
+    text = " ".join(invoke(command, "--help").output.split())
+    assert f"For example: python -m partlib {command}" in text
+    assert text.count(f"python -m partlib {command} ") >= 2
+    assert "[default: " in text
+    assert "--json" in text
 
 
 def test_the_module_runs_as_a_command(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from partlib import data, zoo
 from partlib import diagnose as module
 from partlib.attacks import mma, pgd
 from partlib.budgets import Budget
-from partlib.diagnose import Report, diagnose
+from partlib.diagnose import Finding, Report, diagnose
 
 EPS, STEP, STEPS = 8 / 255, 2 / 255, 10
 
@@ -202,6 +202,17 @@ def test_a_broken_attack_fails_by_its_own_sign(
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key]), key
+
+
+def test_a_report_passes_only_if_all_findings_do() -> None:
+    good = Finding(name="steps", passed=True, figures={}, sentence="Still right.")
+    bad = Finding(name="eps", passed=False, figures={}, sentence="It must fall.")
+    assert Report(findings=(good, good)).passed
+    assert not Report(findings=(good, bad)).passed
+    assert str(Report(findings=(good, bad))).splitlines() == [
+        "pass  steps       Still right.",
+        "FAIL  eps         It must fall.",
+    ]
 
 
 def test_an_attack_that_only_adds_noise_fails(model: nn.Module) -> None:

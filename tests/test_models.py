@@ -134,6 +134,14 @@ def test_a_wide_network_that_cannot_be_is_refused(depth: int, width: int) -> Non
         models.wide_resnet(10, depth=depth, width=width)
 
 
+def test_a_residual_block_adds_its_shortcut() -> None:
+    block = models.Residual(4, 4, 1).eval()
+    x = torch.rand(2, 4, 6, 6)
+    nn.init.zeros_(block.conv2.weight)  # what it adds is nothing
+    torch.testing.assert_close(block(x), x)
+    assert models.Residual(4, 8, 2).eval()(x).shape == (2, 8, 3, 3)
+
+
 def test_every_convolution_of_small_is_normalised() -> None:
     layers = list(models.build("small", 10).modules())
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from partlib import data, models
+from partlib import data, models, scale
 from partlib.recipes import BASES, METHODS, RECIPES, recipe
+
+SCALES = {"cpu": "small", "gpu": "resnet18", "paper": "resnet18/paper"}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -81,6 +83,15 @@ def test_every_recipe_is_under_its_own_name() -> None:
         assert (chosen.warmup == 20) == name.endswith("/paper")
         if chosen.data == "svhn":
             assert (chosen.config.pad, chosen.config.flip) == (0, False), "a mirrored digit is none"
+
+
+def test_scales_have_the_recipes_that_they_say() -> None:
+    for name in ("cpu", "gpu", "paper"):
+        found = scale.settings(name)
+        assert isinstance(found, scale.Scale)
+        assert (found.name, found.recipe) == (name, RECIPES[f"{found.recipe.data}/{SCALES[name]}"])
+    with pytest.raises(ValueError, match="SCALE: one of cpu, gpu, paper is needed, found 'tpu'"):
+        scale.settings("tpu")
 
 
 def test_with_config_changes_that_alone() -> None:

@@ -135,6 +135,7 @@ def test_spread_is_the_plain_mean_and_deviation() -> None:
     assert found.sd == pytest.approx(np.std(numbers, ddof=1))
     half = 2.776445 * np.std(numbers, ddof=1) / np.sqrt(5)  # Student's t, 4 degrees, from a table
     assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
+    assert isinstance(found, results.Spread)
     assert results.over_seeds(RUNS, "at", "natural") == results.spread([87.5, 88.0, 91.0])
     assert results.over_seeds(RUNS, "trades", "natural") is None
     with pytest.raises(ValueError, match="numbers: at least one"):
@@ -151,6 +152,8 @@ def test_one_seed_claims_no_spread() -> None:
 
 
 def test_differences_are_taken_seed_by_seed() -> None:
+    assert results.differences(RUNS, "part", "at", "natural") == [2.5, 2.5, 1.5]
+    assert results.differences(RUNS, "part", "trades", "natural") == []
     found = results.paired(iter(RUNS), "part", "at", "natural")
     assert found == results.spread([2.5, 2.5, 1.5])
     assert results.paired(RUNS, "part", "trades", "natural") is None

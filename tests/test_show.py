@@ -503,7 +503,8 @@ def test_plane_refuses(line, points, message):
 
 
 def test_history_separates_losses_from_accuracies(drawn):
-    rows = [row | {"lr": 0.1, "mean_eps": 8.0, "seconds": 3.0} for row in RUN]
+    others = {"lr": 0.1, "mean_eps": 8.0, "one_class": 20.0, "seconds": 3.0}
+    rows = [row | others for row in RUN]
     show.draw_history(rows, alt="a")
     show.draw_history({"loss": [2.0, 1.0]}, alt="a")
     upper, lower = drawn[0].axes

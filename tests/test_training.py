@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from partlib.training import TrainConfig, fit, learning_rate
 ROOT = Path(__file__).parents[1]
 QUICK = TrainConfig(epochs=4, batch_size=16, lr=5e-3, precision="fp32")
 AT = methods.at(steps=1, step_size=8 / 255)
+TRADES = methods.trades(steps=1, step_size=8 / 255)
 
 
 def images(n: int = 50) -> ImageSet:
@@ -136,6 +138,7 @@ def test_the_history_of_a_resumed_run_is_whole(tmp_path: Path) -> None:
 CHILD = """
 import os, signal, sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 import torch
 sys.path[:0] = [{tests!r}, {root!r}]
@@ -420,6 +423,74 @@ def test_precision_is_what_was_asked_for_whatever_is_around(
     assert not training.uses_bf16(torch.device("meta"), "auto")
 
 
+@pytest.mark.parametrize("method", [AT, part(refresh=2), TRADES], ids=lambda m: m.name)
+def test_compiled_training_keeps_modes_hooks_and_names(
+    method: Method, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = replace(QUICK, compile=True)
+    assert config.record() == {**QUICK.record(), "compile": True}
+    # Traced as for the compiler, then run by PyTorch's own kernels, so that bits can be compared.
+    traced = partial(torch.compile, backend="aot_eager")
+    monkeypatch.setattr(torch, "compile", traced)
+    whole = trained(method)
+    model = net()
+    calls: list[str] = []
+    model.register_forward_hook(lambda *_: calls.append("a hook"))
+    fit(model, images(), method, config, progress=False)
+    assert checkpoints.weights_sha256(model) == whole
+    assert len(calls) >= 2 * 16 - 1, "an attack and a descent a step; the ramp begins at none"
+    assert type(model) is Classifier
+    model(images(4).images)
+    path = tmp_path / "c"
+    with pytest.raises(Killed):
+        trained(method, config, checkpoint=path, on_epoch=killed_after(1))
+    assert trained(method, config, checkpoint=path, seed=99) == whole
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_what_can_be_learnt() -> None:
+    model = net()
+    config = replace(QUICK, epochs=8, lr=2e-2, compile=True, batch_size=80)
+    history = fit(model, images(160), AT, config, progress=False)
+    plain = fit(net(), images(160), AT, replace(config, compile=False), progress=False)
+    assert [row["loss"] for row in history] == pytest.approx([r["loss"] for r in plain], abs=0.02)
+    assert evaluation.evaluate(model, images(160), ["natural"])["natural"] > 97
+
+
+def test_the_kernels_are_the_fast_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    formats: set[bool] = set()
+    fused: set[bool] = set()
+    step = torch.optim.SGD.step
+
+    def outer(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        formats.update(t.is_contiguous(memory_format=torch.channels_last) for t in (x, x_adv))
+        return AT.outer(model, x, x_adv, y)
+
+    def spy(self: torch.optim.SGD, *arguments: Any) -> Any:
+        fused.add(self.defaults["fused"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", spy)
+    model = net()
+    config = replace(QUICK, epochs=1, optimizer="sgd")
+    fit(model, images(), replace(AT, outer=outer), config, progress=False)
+    weight = model.get_parameter("features.3.weight")
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()
+    assert (formats, fused) == ({True}, {True})
+
+
+def test_fp32_switches_any_autocast_off() -> None:
+    a = torch.rand(4, 4)
+    cpu = torch.device("cpu")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (a @ a).dtype == torch.bfloat16
+        with training.mixed_precision(cpu, "fp32"):
+            assert (a @ a).dtype == torch.float32
+    with training.mixed_precision(cpu, "bf16"):
+        assert (a @ a).dtype == torch.bfloat16
+
+
 def test_clip_limits_the_gradient() -> None:
     def change(clip: float) -> float:
         model = net()
@@ -443,6 +514,7 @@ def test_clip_limits_the_gradient() -> None:
         ("clip", -1.0),
         ("pad", -1),
         ("seed", -1),
+        ("patience", -1),
         ("weight_decay", -0.1),
         ("optimizer", "adam"),
         ("schedule", "cosine"),

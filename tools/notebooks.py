@@ -29,6 +29,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from tools import addresses, colab
 from tools.outputs import Notebook, faults, finished, with_fixed_form
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +37,7 @@ CHAPTERS = ROOT / "book" / "chapters"
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "_build"
 SCALES = ("cpu", "gpu", "paper")
+TOOLS = ("addresses.py", "colab.py", "notebooks.py", "outputs.py")  # what makes a notebook
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "seaborn", "ipywidgets")
 
 
@@ -59,9 +61,19 @@ def target_of(source: Path, scale: str = "cpu") -> Path:
     return folder / f"{source.stem}.ipynb"
 
 
-def read_chapter(source: Path) -> Notebook:
-    """A chapter's text as a notebook without outputs, in the form in which it is committed."""
-    return with_fixed_form(jupytext.read(source, fmt="md:myst"))
+def read_chapter(source: Path, address: str | None = None) -> Notebook:
+    """A chapter's text as a notebook without outputs, in the form in which it is committed.
+
+    Args:
+        source: the chapter.
+        address: of the repository that Colab installs the library from, "" for none; by default
+            this repository's.
+    """
+    notebook = jupytext.read(source, fmt="md:myst")
+    first = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    setup = colab.setup_cell(addresses.repository() if address is None else address)
+    notebook.cells.insert(first, setup)
+    return with_fixed_form(notebook)
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -202,10 +214,11 @@ def seconds_if_unchanged(source: Path, scale: str, key: str) -> float | None:
 
 def digest_of_surroundings() -> str:
     """The digest of all that a chapter's outputs depend on, besides its text."""
-    files = []
-    for folder in ("partlib", "results", "tools"):
+    files = [p for p in (ROOT / "tools").glob("*.py") if p.name in TOOLS]
+    for folder in ("partlib", "results"):
         files += [p for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc"]
-    return digest_of(files, platform.python_version(), *(f"{p} {version(p)}" for p in PACKAGES))
+    packages = (f"{p} {version(p)}" for p in PACKAGES)
+    return digest_of(files, platform.python_version(), addresses.repository(), *packages)
 
 
 def digest_of(files: list[Path], *more: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +21,7 @@ def inputs(model: nn.Module, x: Tensor, y: Tensor, eps: Budget) -> Tensor:
     if not isinstance(model, nn.Module):
         raise ValueError(f"model: a torch.nn.Module is needed, found {type(model).__name__}")
     _images(x)
-    _labels(y, x)
+    labels(y, x)
     return budgets.check(eps, x)
 
 
@@ -38,13 +41,14 @@ def _images(x: Tensor) -> None:
         )
 
 
-def _labels(y: Tensor, x: Tensor) -> None:
+def labels(y: Tensor, x: Tensor) -> None:
+    """Refuse what is not one whole number an image."""
     if not isinstance(y, Tensor) or y.dtype not in (torch.int64, torch.int32, torch.uint8):
         found = y.dtype if isinstance(y, Tensor) else type(y).__name__
         raise ValueError(f"y: a tensor of whole numbers is needed, found {found}")
     if y.shape != x.shape[:1]:
         raise ValueError(
-            f"y: one label an image, shape ({len(x)},), is needed, found {tuple(y.shape)}"
+            f"y: one label an image, shape {tuple(x.shape[:1])}, is needed, found {tuple(y.shape)}"
         )
 
 
@@ -70,23 +74,38 @@ def source(generator: torch.Generator | None, x: Tensor) -> torch.Generator:
     return generator
 
 
+@contextmanager
+def taken(model: nn.Module, x: Tensor) -> Iterator[None]:
+    """Inside runs only the model; where it fails, that is said of the images that it was given.
+
+    Raises:
+        ValueError: names `x`.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError) as error:
+        weight = next(model.parameters(), x)
+        if (weight.dtype, weight.device) != (x.dtype, x.device):
+            raise ValueError(
+                f"x: {weight.dtype} on {weight.device}, as the model's weights, is needed, found "
+                f"{x.dtype} on {x.device}"
+            ) from error
+        raise ValueError(
+            f"x: images that the model can take are needed, found {x.dtype} of shape "
+            f"{tuple(x.shape)} ({error})"
+        ) from error
+
+
 def first_logits(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The model's logits for images that it has not seen yet, checked.
 
     Raises:
-        ValueError: names `x`, if it is of another type or device than a model that cannot take
-            it, or `model` or `y` as `check_logits`.
+        ValueError: names `x`, if the model cannot take it, or `model` or `y` as `check_logits`.
     """
-    try:
+    with taken(model, x):
         logits: Tensor = model(x)
-    except RuntimeError as error:
-        weight = next(model.parameters(), x)
-        if (weight.dtype, weight.device) == (x.dtype, x.device):
-            raise  # an error of the model's own
-        raise ValueError(
-            f"x: {weight.dtype} on {weight.device}, as the model's weights, is needed, found "
-            f"{x.dtype} on {x.device}"
-        ) from error
     check_logits(logits, y)
     if torch.is_grad_enabled() and x.requires_grad and not logits.requires_grad:
         raise ValueError("model: logits with a gradient are needed, found none")
@@ -99,12 +118,16 @@ def check_logits(logits: Tensor, y: Tensor) -> None:
     Raises:
         ValueError: names `model` or `y` and what was found.
     """
+    if y.dim() != 1 or len(y) == 0 or y.is_floating_point() or y.is_complex():
+        raise ValueError(f"y: one label an image is needed, found {y.dtype} {tuple(y.shape)}")
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(y):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(f"model: logits of shape ({len(y)}, K) are needed, found {found}")
     classes = logits.shape[1]
     if classes < 2:
         raise ValueError(f"model: logits for at least 2 classes are needed, found {classes}")
+    if logits.is_complex():
+        raise ValueError(f"model: real logits are needed, found {logits.dtype}")
     values = logits.detach().float()
     if not values.isfinite().all():
         raise ValueError("model: finite logits are needed, found NaN or infinity")

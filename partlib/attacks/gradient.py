@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -45,7 +45,7 @@ def pgd(
     *,
     step_size: float,
     steps: int,
-    random_start: bool | Start = True,
+    random_start: bool | Start | Tensor = True,
     restarts: int = 1,
     loss: Loss = "ce",
     update: Update = "clamp",
@@ -61,7 +61,8 @@ def pgd(
         step_size: how far a pixel moves in one step, above 0.
         steps: how many steps, 0 or more.
         random_start: True or "uniform" starts anywhere in the budget, "normal" from
-            0.001 N(0, 1) as TRADES does, False from x itself. Every start is in the budget.
+            0.001 N(0, 1) as TRADES does, False from x itself, and a tensor of x's shape from x
+            plus that tensor. Every start is brought into the budget.
         restarts: how many starts, at least 1; for each image the worst end is kept.
         loss: "ce" is cross-entropy, "margin" the largest wrong logit minus the right one
             (Carlini and Wagner, 2017), "kl" the divergence KL(p(x) || p(x_adv)) from the clean
@@ -85,9 +86,11 @@ def pgd(
     checks.step(step_size)
     checks.count("steps", steps, least=0)
     checks.count("restarts", restarts, least=1)
-    _check_choices(random_start, loss, update)
+    if isinstance(random_start, Tensor):
+        _check_offset(random_start, x)
+    _check_choices(isinstance(random_start, Tensor) or random_start, loss, update)
     generator = checks.source(generator, x)
-    x, y = x.detach(), y.long()
+    x, y, step_size = x.detach(), y.long(), float(step_size)
     with untouched(model), gradients_on():
         x, y, budget = x.clone(), y.clone(), budget.clone()  # never inference tensors
         objective = _objective(loss, model, x, y)
@@ -135,19 +138,28 @@ def _ascend(
     return x_adv
 
 
+def noise(start: Start, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """The noise of a random start: uniform in [-1, 1), for the budget to scale, or 0.001 N(0, 1).
+
+    It is float32 whatever the images are, so that a start does not depend on their type.
+    """
+    if start == "normal":
+        return 0.001 * torch.randn(shape, generator=generator, device=generator.device)
+    return 2 * torch.rand(shape, generator=generator, device=generator.device) - 1
+
+
 def _start(
-    x: Tensor, budget: Tensor, random_start: bool | Start, generator: torch.Generator
+    x: Tensor, budget: Tensor, random_start: bool | Start | Tensor, generator: torch.Generator
 ) -> Tensor:
-    if not random_start:
+    if isinstance(random_start, Tensor):
+        offset = random_start.detach().to(x.dtype)
+    elif not random_start:
         return x.clone()
-    # Noise is drawn in float32 whatever the images' type, so that a start does not depend on it.
-    if random_start == "normal":
-        noise = 0.001 * torch.randn(x.shape, generator=generator, device=x.device)
-        noise = torch.minimum(torch.maximum(noise.to(x.dtype), -budget), budget)
+    elif random_start == "normal":
+        offset = noise("normal", x.shape, generator).to(x.dtype)
     else:
-        noise = 2 * torch.rand(x.shape, generator=generator, device=x.device) - 1
-        noise = budget * noise.to(x.dtype)
-    return (x + noise).clamp(0, 1)
+        offset = budget * noise("uniform", x.shape, generator).to(x.dtype)
+    return (x + torch.minimum(torch.maximum(offset, -budget), budget)).clamp(0, 1)
 
 
 def _objective(
@@ -157,7 +169,7 @@ def _objective(
     if loss == "ce":
         return lambda logits, y: F.cross_entropy(logits, y, reduction="none")
     if loss == "margin":
-        return margin
+        return _margin
     if loss == "kl":
         with torch.no_grad():  # once a batch: the clean prediction does not move
             clean = log_softmax(checks.first_logits(model, x, y))
@@ -169,7 +181,22 @@ def _objective(
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """The largest wrong logit minus the right one (N,); above 0 where the prediction is wrong."""
+    """The largest wrong logit minus the right one (N,); above 0 where the prediction is wrong.
+
+    Raises:
+        ValueError: `logits` is not (N, K), or `y` is not a label in [0, K) of type int64 for each.
+    """
+    if logits.dim() != 2 or logits.shape[1] < 2 or not logits.is_floating_point():
+        found = f"{logits.dtype} {tuple(logits.shape)}"
+        raise ValueError(f"logits: floats (N, K), K at least 2, are needed, found {found}")
+    if y.shape != logits.shape[:1] or y.dtype != torch.int64:
+        raise ValueError(f"y: int64 ({len(logits)},) is needed, found {y.dtype} {tuple(y.shape)}")
+    if len(y) and not 0 <= y.min() <= y.max() < logits.shape[1]:
+        raise ValueError(f"y: labels in [0, {logits.shape[1]}) are needed, found others")
+    return _margin(logits, y)
+
+
+def _margin(logits: Tensor, y: Tensor) -> Tensor:
     right = F.one_hot(y, logits.shape[1]).bool()
     wrong = logits.masked_fill(right, -torch.inf).amax(dim=1)
     return wrong - logits.gather(1, y[:, None])[:, 0]
@@ -181,7 +208,7 @@ def _badness(
     """A score (N,) that puts any wrong prediction above any right one, then goes by the loss."""
     with torch.no_grad():
         logits = checks.first_logits(model, x_adv, y)
-        fooled = margin(logits, y) > 0
+        fooled = _margin(logits, y) > 0
         # The arctangent keeps the order of losses and bounds them.
         return fooled * 4.0 + objective(logits, y).atan()
 
@@ -189,6 +216,14 @@ def _badness(
 def log_softmax(logits: Tensor) -> Tensor:
     """Log-probabilities (N, K), in float32 at least: a divergence is lost in bfloat16."""
     return F.log_softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def _check_offset(offset: Tensor, x: Tensor) -> None:
+    if offset.shape != x.shape or not offset.isfinite().all():
+        found = tuple(offset.shape) if offset.shape != x.shape else "NaN or infinity"
+        raise ValueError(
+            f"random_start: finite values of shape {tuple(x.shape)} are needed, found {found}"
+        )
 
 
 def _check_choices(random_start: object, loss: object, update: object) -> None:

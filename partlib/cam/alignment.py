@@ -40,6 +40,8 @@ def alignment(heat: Tensor, mask: Tensor) -> dict[str, Tensor]:
         raise ValueError(
             f"mask: the heat's shape {tuple(heat.shape)} is needed, found {tuple(mask.shape)}"
         )
+    if mask.is_complex():
+        raise ValueError(f"mask: bool or floats are needed, found {mask.dtype}")
     if mask.dtype != torch.bool and not ((mask >= 0) & (mask <= 1)).all():  # NaN fails here too
         raise ValueError("mask: values in [0, 1] are needed, found others")
     inside = mask > 0.5

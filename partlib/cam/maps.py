@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from partlib.attacks import checks
 from partlib.models import PooledLinear
 from partlib.preserve import gradients_on, untouched
 
@@ -165,16 +166,19 @@ def _at_last_stage(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, nn.Line
             "for any other name its layer"
         )
     with torch.no_grad():
-        maps = _check_maps(features(x), "model")
+        with checks.taken(model, x):
+            maps = features(x)
+        _check_maps(maps, "model")
         if isinstance(head, PooledLinear):
             return maps, head(maps), head.linear
     maps.requires_grad_(True)
-    return maps, head(maps.clone()), None  # a clone, for what works in place
+    with checks.taken(model, x):
+        return maps, head(maps.clone()), None  # a clone, for what works in place
 
 
 def _at_layer(model: nn.Module, x: Tensor, layer: nn.Module | str) -> tuple[Tensor, Tensor]:
     """A layer's maps and the logits, with a graph between the two and nowhere else."""
-    with _cut(_find_layer(model, layer)) as maps:
+    with _cut(_find_layer(model, layer)) as maps, checks.taken(model, x):
         logits = model(x)
     if len(maps) != 1:
         raise ValueError(f"layer: one that runs once is needed, found {len(maps)} runs")
@@ -269,7 +273,8 @@ def _check_target(target: Tensor, logits: Tensor) -> Tensor:
     if not isinstance(target, Tensor):
         raise ValueError(f"target: a tensor is needed, found {target!r}")
     classes = logits.shape[1]
-    if target.shape != logits.shape[:1] or target.is_floating_point():
+    wrong = target.is_floating_point() or target.is_complex()
+    if target.shape != logits.shape[:1] or wrong:
         raise ValueError(
             f"target: whole numbers of shape ({len(logits)},) are needed, "
             f"found {target.dtype} {tuple(target.shape)}"

@@ -34,10 +34,7 @@ def important(heat: Tensor, rule: Rule = "paper") -> Tensor:
     Raises:
         ValueError: heat of another shape, or not finite, or an unknown rule.
     """
-    if heat.dim() != 3:
-        raise ValueError(f"heat: the shape (N, H, W) is needed, found {tuple(heat.shape)}")
-    if not heat.isfinite().all():
-        raise ValueError("heat: finite values are needed, found NaN or infinity")
+    _check_maps("heat", heat)
     check_rule(rule)
     low, high = heat.amin(dim=(1, 2), keepdim=True), heat.amax(dim=(1, 2), keepdim=True)
     if rule == "published":
@@ -66,9 +63,23 @@ def jet(values: Tensor) -> Tensor:
 
     Returns:
         Red, green and blue, float32 (N, 3, H, W) in [0, 1].
+
+    Raises:
+        ValueError: values of another shape or type, or not finite.
     """
+    _check_maps("values", values)
     step = (values * 256).floor().clamp(0, 255).long()
     return _jet_table().to(values.device)[:, step].movedim(0, 1)
+
+
+def _check_maps(name: str, maps: Tensor) -> None:
+    if maps.dim() != 3 or not maps.is_floating_point():
+        found = f"{maps.dtype} {tuple(maps.shape)}"
+        raise ValueError(f"{name}: floats of shape (N, H, W) are needed, found {found}")
+    if maps.numel() and not maps.isfinite().all():
+        raise ValueError(f"{name}: finite values are needed, found NaN or infinity")
+    if maps.shape[1] == 0 or maps.shape[2] == 0:
+        raise ValueError(f"{name}: maps with pixels are needed, found {tuple(maps.shape)}")
 
 
 @cache

@@ -10,13 +10,10 @@ import numpy.typing as npt
 import torch
 
 from partlib.corruptions.table import row
-from partlib.data import ImageSet, find_root
+from partlib.data import ImageSet, cifar10, find_root
 
 FOLDER = "CIFAR-10-C"
 IMAGES = 10_000  # of CIFAR-10's test set, once a severity
-CLASS_NAMES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
 
 
 def load_cifar10c(root: str | Path | None, name: str, severity: int) -> ImageSet:
@@ -48,7 +45,7 @@ def load_cifar10c(root: str | Path | None, name: str, severity: int) -> ImageSet
         split="test",
         pixels=torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))),
         labels=torch.from_numpy(labels),
-        class_names=CLASS_NAMES,
+        class_names=cifar10.CLASS_NAMES,
     )
 
 

@@ -11,7 +11,9 @@ from partlib.data.imageset import ImageSet, choose, to_float
 
 __all__ = [
     "NAMES",
+    "SIDES",
     "ImageSet",
+    "class_names",
     "find_root",
     "found",
     "hold_out",
@@ -27,6 +29,9 @@ NAMES = {
     "tiny-imagenet": tuple(tiny_imagenet.PER_CLASS),
 }
 """The data sets and their splits."""
+
+SIDES = {"scene-digits": 32, "cifar10": 32, "svhn": 32, "tiny-imagenet": 64}
+"""How many pixels wide and high their images are."""
 
 
 def load(
@@ -65,10 +70,9 @@ def load(
     if split not in NAMES[name]:
         hint = "; see partlib.data.hold_out" if split == "val" else ""
         raise ValueError(f"split: {name} has {', '.join(NAMES[name])}, found {split!r}{hint}")
-    if n is not None and n < 1:
+    if n is not None and not (isinstance(n, int) and n >= 1):
         raise ValueError(f"n: at least 1 is needed, found {n!r}")
-    if seed < 0:
-        raise ValueError(f"seed: 0 or more is needed, found {seed!r}")
+    _check_seed(seed)
     if name == "scene-digits":
         return scene_digits.load(split, n=n, seed=seed)
     folder = find_root(root)
@@ -99,13 +103,43 @@ def found(root: str | Path | None = None) -> dict[str, str]:
     }
 
 
+def class_names(name: str, num_classes: int) -> tuple[str, ...]:
+    """The names of a set's classes, as far as they are known without the set.
+
+    Args:
+        name: a data set; of tiny-imagenet, and with another number of classes than the set has,
+            the names are "class 0", "class 1", ...
+        num_classes: K, how many names are needed.
+
+    Raises:
+        ValueError: `num_classes` is not a whole number, 1 or more.
+    """
+    if not (isinstance(num_classes, int) and num_classes >= 1):
+        raise ValueError(f"num_classes: 1 or more is needed, found {num_classes!r}")
+    known = {"scene-digits": scene_digits, "cifar10": cifar10, "svhn": svhn}
+    if name in known and len(known[name].CLASS_NAMES) == num_classes:
+        return tuple(known[name].CLASS_NAMES)
+    return tuple(f"class {i}" for i in range(num_classes))
+
+
 def hold_out(images: ImageSet, n: int, *, seed: int = 0) -> tuple[ImageSet, ImageSet]:
     """Split a training set in two: all but `n` images, and `n` images to make choices on.
+
+    Args:
+        images: the set.
+        n: how many images to hold out, picked at random.
+        seed: seed of the pick.
 
     Raises:
         ValueError: `n` leaves one of the two empty.
     """
-    if not 0 < n < len(images):
+    if not (isinstance(n, int) and 0 < n < len(images)):
         raise ValueError(f"n: between 1 and {len(images) - 1} is needed, found {n!r}")
+    _check_seed(seed)
     order = choose(len(images), len(images), seed, of=images.name)
     return images[order[n:]], images[order[:n]]
+
+
+def _check_seed(seed: int) -> None:
+    if not (isinstance(seed, int) and seed >= 0):
+        raise ValueError(f"seed: 0 or more is needed, found {seed!r}")

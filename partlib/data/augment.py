@@ -17,7 +17,14 @@ def shift_and_flip(x: Tensor, *, pad: int, flip: bool, generator: torch.Generato
 
     Returns:
         A new tensor of x's shape, dtype and device.
+
+    Raises:
+        ValueError: x is not (N, C, H, W), or `pad` is not a whole number, 0 or more.
     """
+    if x.dim() != 4:
+        raise ValueError(f"x: the shape (N, C, H, W) is needed, found {tuple(x.shape)}")
+    if not (isinstance(pad, int) and pad >= 0):
+        raise ValueError(f"pad: 0 or more is needed, found {pad!r}")
     n, _, height, width = x.shape
     if pad:
         offset = torch.randint(0, 2 * pad + 1, (2, n, 1), generator=generator).to(x.device)

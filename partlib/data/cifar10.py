@@ -11,6 +11,9 @@ from torchvision.datasets import CIFAR10
 from partlib.data.imageset import ImageSet
 
 SPLITS = {"train": True, "test": False}
+CLASS_NAMES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
 
 
 def load(split: str, *, root: Path) -> ImageSet:
@@ -30,7 +33,7 @@ def load(split: str, *, root: Path) -> ImageSet:
         split=split,
         pixels=torch.from_numpy(np.ascontiguousarray(source.data.transpose(0, 3, 1, 2))),
         labels=torch.tensor(source.targets, dtype=torch.int64),
-        class_names=tuple(source.classes),
+        class_names=CLASS_NAMES,
     )
 
 

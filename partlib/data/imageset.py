@@ -49,7 +49,11 @@ class ImageSet:
         return len(self.labels)
 
     def __getitem__(self, index: slice | Tensor) -> ImageSet:
-        """The subset that a slice, an index tensor or a boolean tensor picks, as an ImageSet."""
+        """The subset that a slice, an index tensor or a boolean tensor picks, as an ImageSet.
+
+        Raises:
+            TypeError: anything else.
+        """
         if not isinstance(index, (slice, Tensor)):
             raise TypeError(f"index: a slice or a tensor is needed, found {index!r}")
         masks = self.object_pixels

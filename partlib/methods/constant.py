@@ -102,9 +102,9 @@ def _attacking(
     """A method with a constant budget, its numbers checked and written down."""
     if not 0 <= eps <= 1:
         raise ValueError(f"eps: a value in [0, 1] is needed, found {eps!r}")
-    if steps < 1:
+    if not (isinstance(steps, int) and steps >= 1):
         raise ValueError(f"steps: 1 or more is needed, found {steps!r}")
-    if not step_size > 0:  # NaN fails here too
+    if not 0 < step_size < float("inf"):  # NaN fails here too
         raise ValueError(f"step_size: a value above 0 is needed, found {step_size!r}")
     for key, value in settings.items():
         if not 0 <= value < float("inf"):

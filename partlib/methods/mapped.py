@@ -48,9 +48,9 @@ def part(
     if cam not in CAMS:
         raise ValueError(f"cam: one of {', '.join(CAMS)} is needed, found {cam!r}")
     check_rule(rule)
-    if refresh < 1:
+    if not (isinstance(refresh, int) and refresh >= 1):
         raise ValueError(f"refresh: 1 or more is needed, found {refresh!r}")
-    if warmup < 0:
+    if not (isinstance(warmup, int) and warmup >= 0):
         raise ValueError(f"warmup: 0 or more is needed, found {warmup!r}")
     if update not in ("clamp", "multiply"):
         raise ValueError(f'update: "clamp" or "multiply" is needed, found {update!r}')

@@ -32,7 +32,7 @@ class Method:
         steps: steps of the inner attack.
         step_size: size of an inner step, in the units of the images.
         inner: the loss that the inner attack ascends.
-        start: where the inner attack starts.
+        start: where the inner attack starts, see `attacks.pgd`.
         rule: the per-pixel budget from a guide model; None is eps everywhere.
         control: what is put in the place of the rule's map, see `controls`.
         update: how a step is brought into the budget, see `attacks.pgd`.
@@ -47,7 +47,7 @@ class Method:
     steps: int = 0
     step_size: float = 0.0
     inner: Loss = "ce"
-    start: Start = "uniform"
+    start: Start | Tensor = "uniform"
     rule: BudgetRule | None = None
     control: Control | None = None
     update: Update = "clamp"
@@ -65,9 +65,18 @@ class Method:
         masks: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Budget:
-        """The budget for this batch in this epoch, seen by the guide model.
+        """The budget for this batch in this epoch.
 
-        A control may also need the true masks of the batch (N, H, W), and a random source.
+        Args:
+            guide: the model that a rule looks with.
+            x: images (N, C, H, W), as they are attacked.
+            y: labels (N,).
+            epoch: from 0.
+            masks: the true masks (N, H, W) in [0, 1], which a control may need.
+            generator: the random source of a control.
+
+        Returns:
+            `eps`, or the rule's map, which broadcasts to x.
         """
         if self.rule is None or epoch < self.warmup:
             return self.eps
@@ -84,7 +93,16 @@ class Method:
         ramp: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Adversarial images for training; `ramp` in [0, 1] scales budget and steps alike."""
+        """Adversarial images for training.
+
+        Args:
+            model: the model that is trained.
+            x: images (N, C, H, W) in [0, 1].
+            y: labels (N,).
+            eps: the budget, a float or a tensor that broadcasts to x.
+            ramp: in [0, 1], scales budget and steps alike.
+            generator: source of the random start, see `attacks.pgd`.
+        """
         if self.steps == 0 or ramp == 0:
             return x
         return attacks.pgd(

@@ -94,7 +94,13 @@ def draw_bars(groups: Groups, *, alt: str, ylabel: str = "accuracy (%)") -> Pict
 def draw_points(groups: Groups, *, alt: str, ylabel: str = "accuracy (%)") -> Picture:
     """Draw the means as points on an axis that need not start at zero, for small differences.
 
-    Arguments and errors are those of :func:`draw_bars`.
+    Args:
+        groups: as in :func:`draw_bars`.
+        alt: what the figure shows, for a reader who cannot see it.
+        ylabel: what the values are, with their unit.
+
+    Raises:
+        ValueError: for an empty alt text, an empty table, or values that are not finite.
     """
     return _groups(groups, alt, ylabel, "point: mean")
 
@@ -106,8 +112,8 @@ def draw_history(
 
     Args:
         history: one mapping for each epoch, or one list for each quantity. Names with "loss" are
-            losses; "epoch" is the axis (1, 2, ... without it); "lr", "mean_eps" and "seconds"
-            are not drawn; all others are accuracies in percent.
+            losses; "epoch" is the axis (1, 2, ... without it); "lr", "mean_eps", "one_class" and
+            "seconds" are not drawn; all others are accuracies in percent.
         alt: what the figure shows, for a reader who cannot see it.
 
     Raises:
@@ -115,7 +121,8 @@ def draw_history(
     """
     table = pd.DataFrame(history)
     x = table["epoch"] if "epoch" in table else pd.Series(range(1, len(table) + 1))
-    names = [str(c) for c in table if c not in ("epoch", "lr", "mean_eps", "seconds")]
+    other = ("epoch", "lr", "mean_eps", "one_class", "seconds")
+    names = [str(c) for c in table if c not in other]
     losses = [c for c in names if "loss" in c]
     parts = [(losses, "loss"), ([c for c in names if c not in losses], "accuracy (%)")]
     parts = [(columns, ylabel) for columns, ylabel in parts if columns and len(table)]

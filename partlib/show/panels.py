@@ -53,8 +53,8 @@ def draw_images(
         scale: if given, a colour bar with this label and the limits is drawn below.
 
     Raises:
-        ValueError: for an empty alt text, a wrong shape or number of titles, NaN, or a value
-            outside [0, 1] (images) or ``limits`` (maps).
+        ValueError: for an empty alt text, a wrong shape or number of titles or columns, NaN, or a
+            value outside [0, 1] (images) or ``limits`` (maps).
     """
     arrays = _panels("x", x)
     panels = [
@@ -62,6 +62,8 @@ def draw_images(
     ]
     below = _texts("titles", titles, len(panels))
     bar = None if scale is None else (scale, cmap or "viridis", limits)
+    if columns is not None and not (isinstance(columns, int) and columns >= 1):
+        raise ValueError(f"columns must be a whole number, 1 or more, found {columns!r}")
     return _grid(panels, below, columns=columns or 4, alt=alt, bar=bar)
 
 
@@ -163,7 +165,7 @@ def _panels(name: str, value: ArrayLike | Sequence[ArrayLike]) -> list[Array]:
     else:
         whole = array(value)
         image = whole.ndim == 3 and whole.shape[0] == 3 and name != "heat" and whole.dtype != bool
-        panels = [whole] if whole.ndim == 2 or image else list(whole)
+        panels = [whole] if whole.ndim in (0, 2) or image else list(whole)
     panels = [p[0] if p.ndim == 3 and p.shape[0] == 1 else p for p in panels]
     shapes = [p.shape for p in panels]
     if not panels or any(len(s) != 2 and (len(s) != 3 or s[0] != 3) for s in shapes):

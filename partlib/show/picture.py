@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 import seaborn as sns
+import torch
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -115,7 +116,11 @@ def nonempty(name: str, value: object) -> str:
 
 def array(value: Any) -> Array:
     """Return the values of a tensor on any device, an array or a list as an array."""
-    return np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value)
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        if value.dtype == torch.bfloat16:
+            value = value.float()  # numpy knows no bfloat16
+    return np.asarray(value)
 
 
 def finite(name: str, value: Any) -> Array:

@@ -12,7 +12,16 @@ from partlib.show.picture import ArrayLike, finite, nonempty, publish
 def table(
     rows: pd.DataFrame | Sequence[Mapping[str, object]], *, caption: str, digits: int = 1
 ) -> None:
-    """Display a table with a caption; floats are rounded to ``digits`` decimals."""
+    """Display a table.
+
+    Args:
+        rows: a frame, or one mapping for each row.
+        caption: what the table shows.
+        digits: decimals that floats are rounded to.
+
+    Raises:
+        ValueError: for an empty caption.
+    """
     frame = pd.DataFrame(rows)
     number = f"{{:.{digits}f}}".format
     html = frame.to_html(index=False, border=0, float_format=number, na_rep="")
@@ -32,6 +41,9 @@ def verdicts(logits: ArrayLike, class_names: Sequence[str]) -> list[str]:
     """Say for logits (N, C) what the model sees, such as "seven 98 %", for labels of figures.
 
     The figure is the softmax of the logits, in whole percent.
+
+    Raises:
+        ValueError: for logits that are not finite, or another number of classes than of names.
     """
     scores = np.atleast_2d(finite("logits", logits))
     if scores.ndim != 2 or scores.shape[1] != len(class_names):

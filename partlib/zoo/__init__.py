@@ -40,7 +40,7 @@ def load(name: str) -> Classifier:
         ValueError: there is no network of that name, or its weights are not those of its card.
     """
     about = card(name)
-    model = build(about["network"], about["num_classes"])
+    model = build(about["network"], about["num_classes"], seed=0)
     checkpoints.load_weights(model, HERE / f"{name}.safetensors")
     if checkpoints.weights_sha256(model) != about["weights_sha256"]:
         raise ValueError(f"name: the weights of {name!r} are not those of its card")

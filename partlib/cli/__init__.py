@@ -10,15 +10,21 @@ from typing import Annotated, Any
 
 import typer
 
-from partlib import checkpoints, corruptions, data, doctor, evaluation, runs, zoo
+from partlib import checkpoints, corruptions, data, doctor, evaluation, runs
+from partlib.cli import datasets, image
 from partlib.recipes import BASES, METHODS, recipe
+from partlib.training import processes
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Adversarial robustness to learn from: train, evaluate, look at data and machine.",
+    rich_markup_mode=None,  # which would read [default: ...] as a style
+    help="Adversarial robustness to learn from: train, evaluate, attack, look at data and machine.",
 )
+app.command()(image.attack)
+app.command()(image.cam)
+app.command(name="data")(datasets.data_command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
@@ -40,6 +46,13 @@ def train(
     refresh: Annotated[int | None, typer.Option(help="PART: the paper's s.")] = None,
     n_train: Annotated[int | None, typer.Option(help="Train on so many images.")] = None,
     n_test: Annotated[int | None, typer.Option(help="Evaluate on so many images.")] = None,
+    n_val: Annotated[
+        int, typer.Option(help="End with the epoch that is best on so many images held out.")
+    ] = 0,
+    patience: Annotated[
+        int, typer.Option(help="With --n-val: stop after so many epochs without a better one.")
+    ] = 0,
+    compile: Annotated[bool, typer.Option(help="Through torch.compile, for long runs.")] = False,
     max_batches: Annotated[
         int | None,
         typer.Option(
@@ -75,8 +88,12 @@ def train(
     python -m partlib train cifar10 part --model resnet18 --eps-low 7 --refresh 10
 
     python -m partlib train tiny-imagenet part --model wrn-34-10 --max-batches 2 --no-verify
+
+    torchrun --nproc-per-node=4 -m partlib train cifar10 at --model resnet18 --n-val 1000
     """
-    chosen = recipe(f"{dataset}/{model}" + ("/paper" if paper else "")).with_config(seed=seed)
+    chosen = recipe(f"{dataset}/{model}" + ("/paper" if paper else "")).with_config(
+        seed=seed, patience=patience, compile=compile
+    )
     if max_batches is not None and epochs is None:
         epochs = 1
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
@@ -96,18 +113,22 @@ def train(
     if refresh is not None:
         label += f"-s{refresh}"
     folder = out or Path("runs") / f"{dataset}-{model}-{label}-seed{seed}"
-    found = runs.run(
-        chosen,
-        made,
-        folder=folder,
-        label=label,
-        command="python -m partlib " + shlex.join(sys.argv[1:]),
-        n_train=n_train,
-        n_test=n_test,
-        max_batches=max_batches,
-        root=root,
-        verify=verify,
-    )
+    with processes.started():
+        found = runs.run(
+            chosen,
+            made,
+            folder=folder,
+            label=label,
+            command=processes.command() + shlex.join(sys.argv[1:]),
+            n_train=n_train,
+            n_test=n_test,
+            n_val=n_val,
+            max_batches=max_batches,
+            root=root,
+            verify=verify,
+        )
+        if processes.rank():
+            return
     if record is not None:
         checkpoints.write_json(record, found)
     if as_json:
@@ -124,7 +145,9 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A network of the zoo: natural, at or part.")],
+    model: Annotated[
+        str, typer.Argument(help="A network of the zoo (natural, at, part), or a run's folder.")
+    ],
     attack: Annotated[
         list[str] | None, typer.Option(help="natural, fgsm, pgd20, mma, aa; may be repeated.")
     ] = None,
@@ -133,14 +156,23 @@ def evaluate(
         bool, typer.Option("--corruptions", help="The 19 of CIFAR-10-C too, generated.")
     ] = False,
     n_test: Annotated[int, typer.Option(help="How many test images.")] = 500,
+    root: Annotated[Path | None, typer.Option(help="The folder with the data set.")] = None,
+    verify: Annotated[
+        bool, typer.Option(help="Whether the data set must be the published one, not a cut.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Measure a network of the zoo.
+    """Measure a network of the zoo or of a run.
 
-    Example: python -m partlib evaluate at --attack natural --attack pgd50 --eps 4
+    For example:
+
+    python -m partlib evaluate at --attack natural --attack pgd50 --eps 4
+
+    python -m partlib evaluate runs/cifar10-small-at-seed0 --corruptions --n-test 1000
     """
-    net = zoo.load(model).to(runs.best_device())
-    test_set = data.load(zoo.card(model)["data"], "test", n=n_test)
+    net, about = runs.model_named(model)
+    net = net.to(runs.best_device())
+    test_set = data.load(about["data"], "test", n=n_test, root=root, verify=verify)
     found = evaluation.evaluate(
         net,
         test_set,
@@ -182,7 +214,7 @@ def main() -> None:
     """Run the command line; what a user can mend is said in one line, without a traceback."""
     try:
         app()
-    except (ValueError, FileNotFoundError, FloatingPointError, ImportError) as error:
+    except (ValueError, OSError, FloatingPointError, ImportError) as error:
         print(f"partlib: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

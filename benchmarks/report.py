@@ -1,0 +1,73 @@
+"""What the measurements say: the goals, and the record as tables to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is aimed at, and whether it was reached; ratios are medians over the rounds."""
+    attack, heat = found["pgd"]["forms"], found["cam"]["forms"]
+    singly = min(v["times"] for k, v in heat.items() if "one by one" in k and "partlib" not in k)
+    memory = found["memory"]["peak_mib"]["partlib, made when needed"]
+    rows = [
+        ("PGD-20 in training mode, faster than torchattacks", attack["torchattacks"]["times"], 2.2),
+        ("Grad-CAM, faster than the best image by image", singly, 5.0),
+        ("Grad-CAM, faster than batched torch-cam", heat["torch-cam, batched"]["times"], 1.3),
+        ("PART epoch, of an AT epoch", found["part"]["forms"]["PART"]["times"], -1.06),
+        ("mask memory, largest set against smallest", memory[-1] / memory[0], -1.0),
+    ]
+    return [
+        {
+            "goal": f"{what}: at {'least' if bound > 0 else 'most'} {abs(bound):g} x",
+            "found": round(value, 3),
+            "reached": value >= bound if bound > 0 else round(value, 3) <= -bound,
+        }
+        for what, value, bound in rows
+    ]
+
+
+def markdown(record: Mapping[str, Any]) -> str:
+    """The record as tables to read."""
+    lines = [
+        "# Beside its peers",
+        "",
+        f"{record['device']}, {record['threads']} threads, {record['precision']} in training, "
+        f"medians of {record['rounds']} interleaved rounds, {record['seconds']:.0f} s in all.",
+        "",
+        f"    {record['command']}",
+    ]
+    for table in record["tables"].values():
+        lines += ["", f"## {table['task']}: {table['of']}", ""]
+        if "forms" in table:
+            lines += ["| | median | range | times the first | |", "| --- | --- | --- | --- | --- |"]
+            lines += [
+                f"| {name} | {v['median_s']:.4g} s | {v['low_s']:.4g} to {v['high_s']:.4g} s | "
+                f"{v['times']:.2f} | {table['notes'].get(name, '')} |"
+                for name, v in table["forms"].items()
+            ]
+        else:
+            counts = table["images"]
+            lines += ["| " + "".join(f"| {n:,} images " for n in counts) + "|"]
+            lines += ["| --- " * (1 + len(counts)) + "|"]
+            lines += [
+                f"| {name} | " + " | ".join(f"{v:.2f} MiB" for v in row) + " |"
+                for name, row in table["peak_mib"].items()
+            ]
+    share = record["share_of_peak"]
+    lines += [
+        "",
+        f"An AT epoch: {share['gflop_an_image']:.1f} GFLOP and 1/{share['images_a_second']:.3g} s "
+        f"an image, {share['tflops']:.3g} TFLOP/s, {100 * share['share']:.1f} % of the "
+        f"{share['peak_tflops']:.3g} TFLOP/s that a product of bfloat16 matrices reaches here.",
+        "",
+        "## Goals",
+        "",
+        "| | found | |",
+        "| --- | --- | --- |",
+    ]
+    for goal in record["goals"]:
+        verdict = "reached" if goal["reached"] else "missed"
+        lines.append(f"| {goal['goal']} | {goal['found']:.2f} | {verdict} |")
+    return "\n".join(lines) + "\n"
