@@ -3,7 +3,7 @@
     python -m tools.student
 
 They are in `_build/student`. Left out are the cells tagged `hide-cell`, which are the solutions,
-and those tagged `remove-cell`, which test the book, but not the one that sets up Colab. What is left
+and those tagged `remove-cell`, which test the book; the one that sets up Colab stays. What is left
 runs from top to bottom.
 """
 
