@@ -22,12 +22,12 @@ Question = tuple[str, str, str, str]
 """Two labels, their names in words, and what differs between them."""
 
 CLAIM: tuple[Question, ...] = (
-    ("part", "at", "PART − AT", "map and smaller budget together"),
-    ("part-s10", "at", "PART (s=10) − AT", "the same, with older maps"),
-    ("part-trades", "trades", "PART-T − TRADES", "map and smaller budget together"),
-    ("part-trades-s10", "trades", "PART-T (s=10) − TRADES", "the same, with older maps"),
-    ("part-mart", "mart", "PART-M − MART", "map and smaller budget together"),
-    ("part-mart-s10", "mart", "PART-M (s=10) − MART", "the same, with older maps"),
+    ("part", "at", "PART − AT", "map and amount"),
+    ("part-s10", "at", "PART (s=10) − AT", "the same, older maps"),
+    ("part-trades", "trades", "PART-T − TRADES", "map and amount"),
+    ("part-trades-s10", "trades", "PART-T (s=10) − TRADES", "the same, older maps"),
+    ("part-mart", "mart", "PART-M − MART", "map and amount"),
+    ("part-mart-s10", "mart", "PART-M (s=10) − MART", "the same, older maps"),
 )
 """What the paper compares: PART around a method, and the method."""
 

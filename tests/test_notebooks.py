@@ -122,27 +122,20 @@ def test_alt_text_of_a_figure_reaches_the_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "metadata"),
+    ("tag", "prompt"),
     [
-        ("hide-input", {"jupyter": {"source_hidden": True}}),
-        (
-            "hide-cell",
-            {
-                "jupyter": {"source_hidden": True},
-                "mystnb": {"code_prompt_show": "Show the solution"},
-            },
-        ),
-        ("remove-cell", {}),
+        ("hide-input", "Show the code, which holds the answer"),
+        ("hide-cell", "Show the solution"),
     ],
 )
-def test_what_is_folded_on_the_page_is_folded_in_jupyter(tag: str, metadata: Any) -> None:
+def test_what_is_folded_on_the_page_is_folded_in_jupyter(tag: str, prompt: str) -> None:
     source = outputs.with_fixed_form(code_cell(tags=[tag]))
     done = outputs.finished(source, outputs.with_fixed_form(code_cell(FIGURE)))
-    assert source.cells[0].metadata == {"tags": [tag], **metadata}
+    prompts = {"code_prompt_show": prompt, "code_prompt_hide": "Hide it"}
     image = {"image": {"alt": "a digit", "classes": "dark-light"}}
-    assert done.cells[0].metadata == {
-        "tags": [tag], **metadata, "mystnb": {**metadata.get("mystnb", {}), **image}
-    }  # fmt: skip
+    folded = {"tags": [tag], "jupyter": {"source_hidden": True}}
+    assert source.cells[0].metadata == {**folded, "mystnb": prompts}
+    assert done.cells[0].metadata == {**folded, "mystnb": {**prompts, **image}}
 
 
 def test_a_question_hides_the_code_that_holds_its_answer() -> None:

@@ -47,6 +47,11 @@ def test_solutions_are_out_and_stubs_are_in(source: Path) -> None:
 
 
 @each_chapter
+def test_the_first_code_sets_up_colab(source: Path) -> None:
+    assert "google.colab" in cells(source)[0]
+
+
+@each_chapter
 def test_nothing_is_used_that_only_a_solution_makes(source: Path) -> None:
     made = set(dir(builtins)) | {"__name__"}
     for cell in cells(source):

@@ -30,16 +30,18 @@ def with_fixed_form(notebook: Notebook) -> Notebook:
 
 
 def fold(cell: Notebook) -> None:
-    """Hide the code of a cell tagged `hide-input` or `hide-cell` in Jupyter too.
+    """Fold the code of a cell tagged `hide-input` or `hide-cell` in Jupyter as on the page.
 
-    On the page the tags do so by themselves; what is folded whole there is a solution.
+    The one asks a question and holds its answer, the other is a solution.
     """
-    tags = set(cell.metadata.get("tags", []))
-    if tags & {"hide-input", "hide-cell"}:
-        cell.metadata["jupyter"] = NotebookNode(source_hidden=True)
-    if "hide-cell" in tags:
-        named = NotebookNode(code_prompt_show="Show the solution")
-        cell.metadata["mystnb"] = NotebookNode(cell.metadata.get("mystnb", {}), **named)
+    for tag, what in {
+        "hide-input": "code, which holds the answer",
+        "hide-cell": "solution",
+    }.items():
+        if tag in cell.metadata.get("tags", []):
+            prompts = {"code_prompt_show": f"Show the {what}", "code_prompt_hide": "Hide it"}
+            cell.metadata["mystnb"] = NotebookNode(cell.metadata.get("mystnb", {}), **prompts)
+            cell.metadata["jupyter"] = NotebookNode(source_hidden=True)
 
 
 def finished(source: Notebook, executed: Notebook) -> Notebook:

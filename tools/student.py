@@ -3,7 +3,8 @@
     python -m tools.student
 
 They are in `_build/student`. Left out are the cells tagged `hide-cell`, which are the solutions,
-and those tagged `remove-cell`, which test the book. What is left runs from top to bottom.
+and those tagged `remove-cell`, which test the book; the one that sets up Colab stays. What is left
+runs from top to bottom.
 """
 
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from tools import notebooks
+from tools import colab, notebooks
 from tools.outputs import Notebook
 
 LEFT_OUT = {"hide-cell", "remove-cell"}
@@ -21,9 +22,12 @@ LEFT_OUT = {"hide-cell", "remove-cell"}
 def for_students(source: Path) -> Notebook:
     """A chapter as students get it, not run yet."""
     notebook = notebooks.read_chapter(source)
-    notebook.cells = [
-        cell for cell in notebook.cells if not LEFT_OUT & set(cell.metadata.get("tags", []))
-    ]
+
+    def stays(cell: Notebook) -> bool:
+        tags = set(cell.metadata.get("tags", []))
+        return colab.TAG in tags or not LEFT_OUT & tags
+
+    notebook.cells = [cell for cell in notebook.cells if stays(cell)]
     return notebook
 
 
