@@ -22,7 +22,8 @@ import torch
 import typer
 from torch import nn
 
-from experiments.speed import flops_per_image, peak_flops
+from benchmarks.measure import peak_tflops
+from experiments.speed import flops_per_image
 from partlib import checkpoints, data, evaluation, methods, models, results, runs
 from partlib.methods import Method, control
 from partlib.recipes import Recipe
@@ -169,7 +170,7 @@ class Grid:
     def _watch(self, what: Plan, seed: int, until: float) -> OnEpoch:
         """After each epoch: on a GPU say how fast it was; stop when the time has come."""
         device, method = runs.best_device(), what.method(seed)
-        peak = peak_flops(device) if device.type == "cuda" else math.nan
+        peak = 1e12 * peak_tflops(device, 5) if device.type == "cuda" else math.nan
         size = len(data.load(what.recipe.data, "train", verify=self.verify))
 
         def after(model: nn.Module, row: Row) -> None:
