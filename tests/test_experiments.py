@@ -121,9 +121,13 @@ def test_operations_are_those_of_the_literature() -> None:
     at = speed.flops_per_image("resnet18", methods.at())
     assert at == pytest.approx(23 * 2 * 0.5556e9, rel=0.01)
     part = speed.flops_per_image("resnet18", methods.part(methods.at()))
-    assert part / at == pytest.approx(24 / 23)
-    assert speed.flops_per_image("resnet18", methods.trades()) / at == pytest.approx(27 / 23)
-    assert speed.flops_per_image("resnet18", methods.natural()) / at == pytest.approx(3 / 23)
+    assert part / at == pytest.approx(24 / 23, rel=1e-3)
+    assert speed.flops_per_image("resnet18", methods.trades()) / at == pytest.approx(
+        27 / 23, rel=1e-3
+    )
+    assert speed.flops_per_image("resnet18", methods.natural()) / at == pytest.approx(
+        3 / 23, rel=1e-3
+    )
 
 
 @pytest.mark.slow
