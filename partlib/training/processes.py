@@ -99,7 +99,7 @@ def learner(model: nn.Module) -> nn.Module:
     for module in twin.modules():
         if isinstance(module, _BatchNorm):
             module.__class__ = _WholeBatchNorm
-    return DistributedDataParallel(twin, broadcast_buffers=False)
+    return DistributedDataParallel(twin)
 
 
 class _WholeBatchNorm(_BatchNorm):
