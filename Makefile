@@ -3,6 +3,8 @@
 PYTHON ?= python3
 SCALE ?= cpu
 PORT ?= 8000
+JOBS ?= 1
+BUDGET ?= 9m
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -10,15 +12,18 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
 
+COLAB := https://raw.githubusercontent.com/googlecolab/backend-info/main/pip-freeze.txt
+ON_COLAB := torch|torchvision|numpy|scipy|scikit-learn|pandas|pillow|matplotlib|seaborn|ipywidgets|ipython
+
 export PYTHONUTF8 = 1
 # Hash randomisation off: sets print in one order in every run of a notebook.
 export PYTHONHASHSEED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks lab serve doctor clean
+.PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks experiments experiments-gpu student test-site pdf slides lab serve doctor colab-versions clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 book: $(STAMP) ## Run the chapters that changed, then render the book to _build/html
 	@$(BIN)/python -m tools.book
@@ -43,7 +48,7 @@ unit: $(STAMP) ## The tests without the notebooks
 lint: $(STAMP) ## ruff check, ruff format --check, mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict partlib tools
+	$(BIN)/mypy --strict partlib tools experiments
 
 format: $(STAMP) ## Sort imports and format the code
 	$(BIN)/ruff check --fix-only --select I .
@@ -65,6 +70,25 @@ coverage: $(STAMP) ## The tests without the notebooks, with a coverage report
 notebooks: $(STAMP) ## Run the chapters that changed, at SCALE=cpu, gpu or paper, without rendering
 	@$(BIN)/python -m tools.notebooks --scale $(SCALE)
 
+test-site: $(STAMP) ## Open every page of the rendered book in a browser and look for faults
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_site.py
+
+pdf: $(STAMP) ## Print the rendered book to _build/pdf/book.pdf, with Chromium or Chrome
+	@$(BIN)/python -m tools.pdf
+
+slides: $(STAMP) ## Make slides from the chapters, with speaker notes, in _build/slides
+	@$(BIN)/python -m tools.slides
+
+experiments: $(STAMP) ## Measure what is missing of scene-digits, then of CIFAR-10 at CPU scale
+	$(BIN)/python -m experiments.scene_digits --jobs $(JOBS)
+	$(BIN)/python -m experiments.cifar10_small --jobs $(JOBS)
+
+experiments-gpu: $(STAMP) ## Measure CIFAR-10 with ResNet-18 for BUDGET=9m, then stop; next time goes on
+	$(BIN)/python -m experiments.cifar10_resnet18 --budget $(BUDGET)
+
+student: $(STAMP) ## The chapters for a class, without solutions or outputs, to _build/student
+	@$(BIN)/python -m tools.student
+
 lab: $(STAMP) ## Open JupyterLab; "Open With > Notebook" on a chapter in book/chapters
 	$(BIN)/jupyter lab
 
@@ -73,6 +97,11 @@ serve: ## Serve the rendered book at http://localhost:8000 (PORT=...)
 
 doctor: $(STAMP) ## Say what this machine has, and what each SCALE takes on it
 	@$(BIN)/python -m partlib doctor
+
+colab-versions: ## Fetch the versions that Colab has into _build/colab.txt, for PIP_CONSTRAINT
+	@mkdir -p _build
+	curl -fsSL $(COLAB) | sed -nE 's/^($(ON_COLAB))==([0-9.]+).*/\1==\2/p' > _build/colab.txt
+	@test -s _build/colab.txt
 
 clean: ## Remove everything built, except .venv
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -1,53 +1,76 @@
-"""Train `small` on scene-digits by every method, five seeds each, and refresh the zoo.
+"""What is measured on scene-digits with the network `small`, on a CPU.
 
-    python -m experiments.scene_digits
+    python -m experiments.scene_digits                         all that is missing, in order
+    python -m experiments.scene_digits --list                  what is missing
+    python -m experiments.scene_digits part-shuffled --seed 3  one run
 
-Each run is one command of `python -m partlib`, which stands in its result. A run whose result is
-there is left out, a run that was cut off resumes, so this can be stopped and started at will.
+Each run has one thread, so that its result does not depend on how many cores there are; `--jobs 2`
+keeps two cores busy.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import replace
 
-ROOT = Path(__file__).resolve().parents[1]
-SEEDS = range(5)
-METHODS: dict[str, list[str]] = {
-    "natural": ["natural"],
-    "at": ["at"],
-    "part": ["part"],
-    "part-low4": ["part", "--eps-low", "4"],
+from experiments.plans import CONTROLS, LIKE, QUARTERS, Grid, Plan, command
+from partlib import corruptions
+from partlib.recipes import recipe
+
+grid = Grid(module="scene_digits", recipe=recipe("scene-digits/small"), cams=("grad_cam",))
+# AutoAttack on 64 images takes as long as training; PGD-20 stands beside it on the same ones.
+AUTOATTACK = ("pgd20@64", "aa@64")
+# A snapshot for ten of eight epochs is taken once, after a quarter of them as in the paper.
+S10 = {"refresh": 10, "warmup": 2}
+NINE = {
+    "natural": grid.plan("natural"),
+    "at": grid.plan("at"),
+    "part": grid.plan("part"),
+    "part-s10": grid.plan("part", **S10),
+    "trades": grid.plan("trades"),
+    "part-trades": grid.plan("part", base="trades"),
+    "part-trades-s10": grid.plan("part", base="trades", **S10),
+    "mart": grid.plan("mart"),
+    "part-mart": grid.plan("part", base="mart"),
+    "part-mart-s10": grid.plan("part", base="mart", **S10),
+    "part-low4": grid.plan("part", eps_low=4 / 255),
 }
-ZOO = ("natural", "at", "part")
+CORRUPTED = ("natural", "at", "part-s10", "trades", "part-trades-s10", "mart", "part-mart-s10")
+"""Natural training, and the six methods of the talk's second table."""
+SWEEPS = {
+    **{f"at-eps{e}": grid.plan("at", seeds=3, eps=e / 255) for e in (2, 4, 6, 12, 16)},
+    **{f"part-low{e}": grid.plan("part", seeds=3, eps_low=e / 255) for e in (0, 2, 6)},
+    **{f"part-s{s}": grid.plan("part", seeds=3, refresh=s, warmup=2) for s in (2, 5)},
+    **{
+        f"part-{cam}": grid.plan("part", seeds=3, cam=cam)
+        for cam in ("cam", "xgrad_cam", "layer_cam")
+    },
+}
 
 
-def main() -> None:
-    """Run what is missing, seed by seed, so that every method has the same seeds at any time."""
-    for seed in SEEDS:
-        for label, arguments in METHODS.items():
-            record = Path("results/scene-digits/small") / f"{label}-seed{seed}.json"
-            if (ROOT / record).exists():
-                continue
-            command = ["train", "scene-digits", *arguments, "--seed", str(seed)]
-            subprocess.run(
-                [sys.executable, "-m", "partlib", *command, "--record", str(record)],
-                cwd=ROOT,
-                check=True,
-            )
-            if seed == 0 and label in ZOO:
-                keep(label, record)
+def fully(label: str, what: Plan) -> Plan:
+    """A plan of the main table with all but AutoAttack measured."""
+    names = corruptions.NAMES if label in CORRUPTED else ()
+    return replace(what, attacks=(*what.attacks, "mma@500"), corruptions=names)
 
 
-def keep(label: str, record: Path) -> None:
-    """Copy a run's weights and result into the zoo."""
-    run = ROOT / "runs" / f"scene-digits-small-{label}-seed0"
-    zoo = ROOT / "partlib" / "zoo"
-    shutil.copyfile(run / "weights.safetensors", zoo / f"{label}.safetensors")
-    shutil.copyfile(ROOT / record, zoo / f"{label}.json")
-
+FULL = {label: fully(label, what) for label, what in NINE.items()}
+GROUPS: tuple[dict[str, Plan], ...] = (
+    FULL,
+    {f"part{end}-low4": grid.controlled(end, low=4) for end in CONTROLS},
+    {f"at-like-part{end}-low4": grid.like(f"part{end}-low4") for end in LIKE},
+    {
+        **{f"quad-{q}": grid.quarters(q, there=6, elsewhere=12) for q in QUARTERS},
+        "uniform-10.5": grid.plan("at", eps=10.5 / 255),
+    },
+    {label: replace(what, attacks=(*what.attacks, *AUTOATTACK)) for label, what in FULL.items()},
+    SWEEPS,
+    {f"part{end}": grid.controlled(end, low=7) for end in CONTROLS},
+    {f"at-like-part{end}": grid.like(f"part{end}") for end in LIKE},
+    {
+        **{f"quad-high-{q}": grid.quarters(q, there=12, elsewhere=6) for q in QUARTERS},
+        "uniform-7.5": grid.plan("at", eps=7.5 / 255),
+    },
+)
 
 if __name__ == "__main__":
-    main()
+    command(grid, GROUPS)

@@ -25,6 +25,13 @@ def write_bytes(path: Path, content: bytes) -> None:
     os.replace(part, path)
 
 
+def sweep(path: Path) -> None:
+    """Remove what processes that were killed while writing a file have left beside it."""
+    for part in path.parent.glob(".*.part"):
+        if part.name.startswith(f".{path.name}."):
+            part.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all, one key a line, so that two files can be compared."""
     write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())

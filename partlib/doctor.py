@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from partlib import data, models, results, runs, scale, training
+from partlib import data, models, results, runs, training
 from partlib.recipes import Recipe
+from partlib.scale import SCALES
 
 PROBE_BATCHES = 3
 
@@ -38,9 +39,31 @@ def report(*, probe: bool = True) -> dict[str, Any]:
         "data": data.found(),
         "minutes_to_train_at": {
             name: round(minutes(one.recipe, device), 1) if probe else None
-            for name, one in scale.SCALES.items()
+            for name, one in SCALES.items()
         },
     }
+
+
+def welcome() -> str:
+    """What a reader on a machine lent by the hour is told first: device, minutes at each scale.
+
+    Takes some seconds, in which a few training steps are timed.
+    """
+    device = runs.best_device()
+    # Without a GPU the two larger scales take days, and even a few of their steps take minutes.
+    possible = SCALES if device.type != "cpu" else {"cpu": SCALES["cpu"]}
+    lines = [f"This machine has {results.environment(device)['device']}."]
+    for name, one in possible.items():
+        lines.append(
+            f'SCALE = "{name}": one adversarial training run takes about '
+            f"{max(1, round(minutes(one.recipe, device)))} minutes."
+        )
+    if device.type == "cpu":
+        lines.append(
+            'There is no GPU: leave SCALE at "cpu", where the networks come trained. '
+            "On Colab, Runtime > Change runtime type has GPUs."
+        )
+    return "\n".join(lines)
 
 
 def minutes(recipe: Recipe, device: torch.device) -> float:

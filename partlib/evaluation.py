@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from partlib.attacks import autoattack, checks, fgsm, mma, pgd
+from partlib.cam import CAMS, alignment
 from partlib.corruptions import NAMES, SEVERITIES, corrupt
 from partlib.data import ImageSet
 from partlib.preserve import untouched
@@ -25,6 +26,7 @@ def evaluate(
     *,
     eps: float = 8 / 255,
     corruptions: Sequence[str] = (),
+    cams: Sequence[str] = (),
     batch_size: int = 250,
     progress: bool = False,
 ) -> dict[str, float]:
@@ -34,46 +36,87 @@ def evaluate(
         model: maps images in [0, 1] to logits. Left as it was found.
         test_set: the images, on any device.
         attacks: "natural", "fgsm", "pgd" and a number of steps, such as "pgd20", "mma" (k = 3,
-            20 steps) or "aa" (AutoAttack, standard, from the extra "eval").
+            20 steps) or "aa" (AutoAttack, standard, from the extra "eval"). "aa@100" is the same
+            on the first 100 images alone, for attacks that take long.
         eps: the budget of every attack. The steps of PGD and MMA are eps / 4 (2/255 at 8/255),
             from a random start.
         corruptions: names of `corruptions.NAMES`; all of them give the second table of PART's
             talk, in CIFAR-10-C style: generated, with seed 0.
+        cams: names of `cam.CAMS`, to hold against the true masks of the set.
         batch_size: images at a time.
         progress: whether to show a bar.
 
     Returns:
         Accuracy in percent by attack, in the order given; then, as "corruption/fog", the mean
-        over the five severities of each corruption.
+        over the five severities of each corruption; then, as "cam/grad_cam/iou", the means over
+        the images of `cam.alignment`, in percent too.
 
     Raises:
-        ValueError: an unknown attack or corruption, a set without images, or another argument
-            that is not as above.
+        ValueError: an unknown attack, corruption or CAM, a set without images, more images asked
+            for than it has, CAMs for a set without true masks, or another argument that is not as
+            above.
         ImportError: "aa" without its package.
     """
     if len(test_set) == 0:
         raise ValueError("test_set: at least one image is needed, found none")
     checks.count("batch_size", batch_size, least=1)
     device = next(model.parameters()).device
-    attackers = {name: attack_named(name, eps=eps) for name in attacks}
+    attackers = {name: _on_first(name, eps, len(test_set)) for name in attacks}
     for name in corruptions:
         if name not in NAMES:
             raise ValueError(f"corruptions: of {', '.join(NAMES)} are needed, found {name!r}")
+    if cams and test_set.object_pixels is None:
+        raise ValueError(f"cams: true masks are needed, {test_set.name} has none")
+    for name in cams:
+        if name not in CAMS:
+            raise ValueError(f"cams: of {', '.join(CAMS)} are needed, found {name!r}")
     right = dict.fromkeys(attackers, 0)
     starts = range(0, len(test_set), batch_size)
     for start in tqdm(starts, desc="evaluate", disable=not progress or None):
         batch = test_set[start : start + batch_size].to(device)
         x, y = batch.images, batch.labels
-        for name, attack in attackers.items():
+        for name, (attack, n) in attackers.items():
+            some = slice(max(0, n - start))
+            if len(y[some]) == 0:
+                continue
             with torch.autocast(device.type, enabled=False):
-                x_adv = attack(model, x, y)
-            right[name] += int((predict(model, x_adv).argmax(dim=1) == y).sum())
-    accuracies = {name: 100 * count / len(test_set) for name, count in right.items()}
+                x_adv = attack(model, x[some], y[some])
+            right[name] += int((predict(model, x_adv).argmax(dim=1) == y[some]).sum())
+    accuracies = {name: 100 * count / attackers[name][1] for name, count in right.items()}
     for name in tqdm(
         corruptions, desc="corruptions", disable=not (progress and corruptions) or None
     ):
         accuracies[f"corruption/{name}"] = _corrupted(model, test_set, name, batch_size)
+    for name in cams:
+        accuracies |= _aligned(model, test_set, name, batch_size)
     return accuracies
+
+
+def _on_first(name: str, eps: float, size: int) -> tuple[Attack, int]:
+    """The attack of a name such as "aa@100", and on how many images it runs."""
+    kind, at, number = name.partition("@")
+    if not at:
+        return attack_named(kind, eps=eps), size
+    if not number.isdecimal() or not 1 <= int(number) <= size:
+        raise ValueError(f"attacks: 1 to {size} images are needed after @, found {name!r}")
+    return attack_named(kind, eps=eps), int(number)
+
+
+def _aligned(model: nn.Module, test_set: ImageSet, name: str, batch_size: int) -> dict[str, float]:
+    """How well a CAM finds the objects, each of the means of `cam.alignment` in percent."""
+    device = next(model.parameters()).device
+    found: dict[str, list[Tensor]] = {}
+    for start in range(0, len(test_set), batch_size):
+        batch = test_set[start : start + batch_size].to(device)
+        assert batch.masks is not None
+        with torch.autocast(device.type, enabled=False):
+            heat = CAMS[name](model, batch.images)
+        for key, values in alignment(heat, batch.masks).items():
+            found.setdefault(key, []).append(values)
+    return {
+        f"cam/{name}/{key}": 100 * torch.cat(values).nanmean().item()
+        for key, values in found.items()
+    }
 
 
 def _corrupted(model: nn.Module, test_set: ImageSet, name: str, batch_size: int) -> float:

@@ -19,7 +19,7 @@ class Recipe:
         network: name of the network.
         config: the training configuration.
         steps: inner PGD steps.
-        step_size: size of an inner step.
+        step_size: size of an inner step at the full budget, 8/255.
         warmup: epochs of the base method before PART's masks are used.
     """
 
@@ -35,20 +35,24 @@ class Recipe:
 
         Args:
             name: "natural", "at", "trades", "mart" or "part".
-            settings: further arguments of `methods.part`, and its `base` by name: "at", which
+            settings: `eps` of a method with a constant budget, with which its steps grow and
+                shrink; further arguments of `methods.part`, and its `base` by name: "at", which
                 is also the default, "trades" or "mart".
 
         Raises:
-            ValueError: an unknown name, or settings for a method that takes none.
+            ValueError: an unknown name, or settings that the method does not take.
         """
         if name not in METHODS:
             raise ValueError(f"method: one of {', '.join(METHODS)} is needed, found {name!r}")
-        if settings and name != "part":
-            raise ValueError(f"settings: {name} takes none, found {settings!r}")
+        if name == "natural" and settings:
+            raise ValueError(f"settings: natural takes none, found {settings!r}")
+        if name in BASES and settings.keys() - {"eps"}:
+            raise ValueError(f"settings: {name} takes none but eps, found {settings!r}")
         if name == "natural":
             return methods.natural()
         if name in BASES:
-            return BASES[name](steps=self.steps, step_size=self.step_size)
+            eps = settings.get("eps", EPS)
+            return BASES[name](eps=eps, steps=self.steps, step_size=self.step_size * eps / EPS)
         base = settings.pop("base", "at")
         if base not in BASES:
             raise ValueError(f"base: one of {', '.join(BASES)} is needed, found {base!r}")
@@ -59,6 +63,7 @@ class Recipe:
         return replace(self, config=replace(self.config, **changes))
 
 
+EPS = 8 / 255
 BASES = {"at": methods.at, "trades": methods.trades, "mart": methods.mart}
 METHODS = ("natural", *BASES, "part")
 

@@ -92,7 +92,8 @@ def values(runs: Iterable[dict[str, Any]], label: str, metric: str) -> list[floa
     Args:
         runs: records, as `read` gives them.
         label: which runs.
-        metric: a key of their metrics, such as "pgd20".
+        metric: a key of their metrics, such as "pgd20"; "aa" is also "aa@64", AutoAttack
+            on the first 64 test images alone, see `images`.
     """
     return list(_by_seed(runs, label, metric).values())
 
@@ -191,13 +192,37 @@ def paired(runs: Iterable[dict[str, Any]], label: str, base: str, metric: str) -
     return spread(both) if both else None
 
 
+def images(runs: Iterable[dict[str, Any]], metric: str) -> int | None:
+    """On how many test images runs measured a metric; None where none did.
+
+    Raises:
+        ValueError: not all on as many.
+    """
+    found = set()
+    for run in runs:
+        name = _name(run, metric)
+        if name is not None:
+            _, _, first = name.partition("@")
+            found.add(int(first) if first else run["n_test"])
+    if len(found) > 1:
+        raise ValueError(f"runs: {metric} on one number of images is needed, found {sorted(found)}")
+    return found.pop() if found else None
+
+
 def _by_seed(runs: Iterable[dict[str, Any]], label: str, metric: str) -> dict[int, float]:
     found = {
-        run["seed"]: run["metrics"][metric]
+        run["seed"]: run["metrics"][name]
         for run in runs
-        if run["label"] == label and metric in run["metrics"]
+        if run["label"] == label and (name := _name(run, metric)) is not None
     }
     return dict(sorted(found.items()))
+
+
+def _name(run: dict[str, Any], metric: str) -> str | None:
+    """The metric as the run has it: on all test images, or else on the first, as "aa@64"."""
+    if metric in run["metrics"]:
+        return metric
+    return next((name for name in run["metrics"] if name.startswith(f"{metric}@")), None)
 
 
 def _git(where: Path, *arguments: str) -> str | None:

@@ -13,9 +13,11 @@ import torch
 from safetensors import SafetensorError
 
 from partlib import checkpoints, data, evaluation, models, results, training, zoo
+from partlib.data import ImageSet
 from partlib.methods import Method
 from partlib.models import Classifier
 from partlib.recipes import Recipe
+from partlib.training import processes
 
 EVAL_ATTACKS = ("natural", "pgd20")
 
@@ -31,15 +33,18 @@ def run(
     attacks: Sequence[str] = EVAL_ATTACKS,
     n_train: int | None = None,
     n_test: int | None = None,
+    n_val: int = 0,
     max_batches: int | None = None,
     root: Path | None = None,
     verify: bool = True,
     progress: bool = True,
+    on_epoch: training.OnEpoch | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate and record one run.
 
     Writes into `folder`: `checkpoint.safetensors` after every epoch, which a run that was cut off
-    goes on from, and at the end `weights.safetensors` and `result.json`.
+    goes on from, and at the end `weights.safetensors` and `result.json`. Of several processes, see
+    `training.fit`, the first evaluates and writes.
 
     Args:
         recipe: data set, network and configuration; its seed is the run's seed.
@@ -51,17 +56,21 @@ def run(
         attacks: what to evaluate, see `evaluation.evaluate`.
         n_train: images to train on; None is all.
         n_test: images to evaluate on; None is all.
+        n_val: images to choose the best epoch on: of the set's "val" split if it has one, else held
+            out from those to train on. 0 takes the last epoch.
         max_batches: batches an epoch, and of evaluation unless `n_test` is given, to try a
             set-up out.
         root: where data sets are, see `data.load`.
         verify: whether they must be the published ones, see `data.load`.
         progress: whether to show bars.
+        on_epoch: called after each epoch, see `training.fit`.
 
     Returns:
-        The record that was written.
+        The record that was written; empty in all processes but the first.
     """
     device = device or best_device()
     train_set = data.load(recipe.data, "train", n=n_train, root=root, verify=verify)
+    train_set, val_set = _validation(train_set, n_val)
     test_set = data.load(recipe.data, "test", n=n_test, root=root, verify=verify)
     if max_batches is not None and n_test is None:
         test_set = test_set[: max_batches * recipe.config.batch_size]
@@ -73,10 +82,14 @@ def run(
         train_set,
         method,
         recipe.config,
+        val_set=val_set,
         checkpoint=folder / "checkpoint.safetensors",
         progress=progress,
+        on_epoch=on_epoch,
         max_batches=max_batches,
     )
+    if processes.rank():
+        return {}
     trained = time.perf_counter()
     metrics = evaluation.evaluate(model, test_set, attacks, progress=progress)
     record = {
@@ -102,6 +115,8 @@ def run(
         "peak_memory_mib": peak_memory_mib(device),
         "metrics": {name: round(value, 4) for name, value in metrics.items()},
         "history": history,
+        **({"n_val": n_val, "best_epoch": training.best_epoch(history)} if n_val else {}),
+        **({"processes": processes.size()} if processes.size() > 1 else {}),
         "weights_sha256": checkpoints.weights_sha256(model),
     }
     checkpoints.save_weights(model, folder / "weights.safetensors")
@@ -131,16 +146,26 @@ def train_or_load(
             "data": recipe.data,
             "network": recipe.network,
             "max_batches": None,
+            "n_val": None,
             "method": dict(method.settings),
             "config": recipe.config.record(),
         }
-        if {key: found[key] for key in wanted} != wanted:
+        if {key: found.get(key) for key in wanted} != wanted:
             raise ValueError(f"folder: {folder} holds another run, {found['label']!r}")
     else:
         found = run(recipe, method, folder=folder, root=root)
     model = models.build(recipe.network, found["num_classes"])
     checkpoints.load_weights(model, folder / "weights.safetensors")
     return model.to(device).eval()
+
+
+def _validation(train_set: ImageSet, n_val: int) -> tuple[ImageSet, ImageSet | None]:
+    """What is trained on, and what epochs are chosen on, the same for every seed of a run."""
+    if n_val == 0:
+        return train_set, None
+    if "val" in data.NAMES[train_set.name]:
+        return train_set, data.load(train_set.name, "val", n=n_val)
+    return data.hold_out(train_set, n_val)
 
 
 def model_named(name: str) -> tuple[Classifier, dict[str, Any]]:

@@ -176,6 +176,31 @@ def test_a_normal_start_is_small_and_cut_at_the_budget() -> None:
     assert start(0.0005).abs().max() <= 0.0005 + 1e-12
 
 
+def test_a_start_of_ones_own_is_brought_into_the_budget() -> None:
+    x, eps = random_images(), random_map()
+    offset = 0.5 * torch.randn(SHAPE, dtype=torch.float64)
+    start = pgd(linear(), x, Y, eps, step_size=0.1, steps=0, random_start=offset)
+    assert torch.equal(start, (x + torch.clamp(offset, -eps, eps)).clamp(0, 1))
+    assert (offset.abs() > eps).any()
+
+
+@pytest.mark.parametrize("kind", ["uniform", "normal"])
+def test_noise_is_the_random_start_before_the_budget(kind: Any) -> None:
+    x, eps = random_images(), random_map()
+    first, second = (torch.Generator().manual_seed(4) for _ in range(2))
+    settings: dict[str, Any] = {"step_size": 0.1, "steps": 3}
+    found = pgd(linear(), x, Y, eps, random_start=kind, generator=first, **settings)
+    noise = attacks.noise(kind, SHAPE, second).double()
+    offset = noise if kind == "normal" else eps * noise
+    assert torch.equal(found, pgd(linear(), x, Y, eps, random_start=offset, **settings))
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(2, 2), torch.full(SHAPE, torch.nan)])
+def test_a_start_that_is_none_is_refused(wrong: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"^random_start: finite values of shape .* found"):
+        pgd(linear(), random_images(), Y, 0.1, step_size=0.1, steps=1, random_start=wrong)
+
+
 @pytest.mark.parametrize("random_start", [False, 0])
 def test_without_a_random_start_it_starts_from_the_image(random_start: Any) -> None:
     x = random_images()

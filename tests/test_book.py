@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tools import book, notebooks
 
@@ -19,8 +20,12 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(book, "ROOT", tmp_path)
     monkeypatch.setattr(book, "BUILD", tmp_path / "_build")
     monkeypatch.setattr(book, "STAMP", tmp_path / "_build" / "stamps" / "pages")
+    monkeypatch.setattr(book.addresses, "repository", lambda: "")
+    monkeypatch.setattr(book, "STATIC", tmp_path / "_build" / "static")
     monkeypatch.setattr(book, "MATHJAX", tmp_path / "_build" / "static" / "mathjax")
     monkeypatch.setattr(book, "LAB", tmp_path / "_build" / "static" / "lab")
+    monkeypatch.setattr(book, "TIMES", tmp_path / "_build" / "times.md")
+    monkeypatch.setattr(book.times, "table", lambda: "times")
     monkeypatch.setattr(book.lab, "export", lambda to: notebooks.write(to / "images.js", "lab"))
     monkeypatch.setattr(book, "PAGES", tmp_path / "_build" / "html" / "index.html")
     statuses: list[int] = []
@@ -30,6 +35,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         assert not book.PAGES.parent.exists()  # what was there before is gone
         assert (book.MATHJAX / "tex-chtml.js").stat().st_size > 500_000
         assert (book.LAB / "images.js").exists()
+        assert Image.open(book.STATIC / "card.png").size == (1200, 630)
+        assert Image.open(book.STATIC / "favicon.png").size == (64, 64)
         assert list((book.MATHJAX / "output/chtml/fonts/woff-v2").glob("*.woff"))
         notebooks.write(book.PAGES, "the book")
         statuses.append(0)
@@ -50,6 +57,22 @@ def test_a_change_renders_anew(runs: list[int], name: str) -> None:
     (book.ROOT / name).write_text("new")
     book.render()
     assert len(runs) == 2
+
+
+def test_new_times_render_anew(runs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    book.render()
+    monkeypatch.setattr(book.times, "table", lambda: "other times")
+    book.render()
+    assert len(runs) == 2
+
+
+def test_another_address_renders_anew(runs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    book.render()
+    monkeypatch.setattr(book.addresses, "repository", lambda: "https://github.com/owner/name")
+    book.render()
+    monkeypatch.setenv("BOOK_URL", "https://owner.github.io/name")
+    book.render()
+    assert len(runs) == 3
 
 
 def test_lost_pages_are_rendered_anew(runs: list[int]) -> None:

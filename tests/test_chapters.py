@@ -23,13 +23,14 @@ from partlib.models import Classifier, PooledLinear
 from tools import notebooks
 
 CHAPTERS = {path.stem[:2]: path for path in notebooks.chapters()}
+SOURCES = CHAPTERS | {path.stem[:2]: path for path in notebooks.appendices()}
 EPS = 8 / 255
 
 
 @cache
 def code(number: str) -> list[str]:
     """The code cells of a chapter."""
-    cells = notebooks.read_chapter(CHAPTERS[number]).cells
+    cells = notebooks.read_chapter(SOURCES[number]).cells
     return [cell.source for cell in cells if cell.cell_type == "code"]
 
 
@@ -44,7 +45,7 @@ def page(number: str) -> Any:
             for node in ast.parse(source).body
             if isinstance(node, kinds) or (isinstance(node, ast.Assign) and is_constant(node.value))
         ]
-        exec(compile(ast.Module(chosen, []), CHAPTERS[number].name, "exec"), names)
+        exec(compile(ast.Module(chosen, []), SOURCES[number].name, "exec"), names)
     return SimpleNamespace(**names)
 
 
@@ -93,7 +94,7 @@ def test_each_exercise_has_a_stub_and_a_solution_of_the_same_form(number: str) -
         if inspect.isfunction(names[name]):
             assert inspect.signature(names[stub]) == inspect.signature(names[name])
     stubs = [source for source in code(number) if "# your" in source]
-    assert 2 <= len(stubs) == len(solutions) <= len(exercises)
+    assert 3 <= len(stubs) == len(solutions) == len(exercises)
 
 
 def test_01_norms_and_luck() -> None:
@@ -290,3 +291,64 @@ def test_07_pixel_ag(model: Classifier, name: str, update: Any) -> None:
         model, X, Y, budget, step_size=0.01, steps=4, random_start=False, update=update
     )
     close(ours, theirs)
+
+
+def test_09_the_published_rule() -> None:
+    heat = torch.rand(5, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(page("09").published(heat), cam.important(heat, "published"))
+    fair, published = (
+        page("09").monotone_solution(heat, marked)
+        for marked in (cam.important(heat), cam.important(heat, "published")[:, 0])
+    )
+    assert fair.all()
+    assert not published.any()
+
+
+def test_09_the_published_rate_falls_once_in_the_last_epoch() -> None:
+    rates = [page("09").published_rate(epoch) for epoch in range(1, 81)]
+    assert rates[:79] == [0.01] * 79
+    assert rates[79] == pytest.approx(0.001)
+
+
+def test_09_two_passes_have_two_orders() -> None:
+    first, second = page("09").order(300, 0), page("09").order(300, 1)
+    for order in (first, second):
+        assert torch.equal(order.sort().values, torch.arange(300))
+    assert (first == second).sum() < 10
+
+
+def test_09_the_map_of_a_network_with_map(model: Classifier) -> None:
+    target = model(X).argmax(1)
+    out = page("09").WithMap(model, target)(X)
+    close(out[:, :5], model(X))
+    small = out[:, 5:].reshape(len(X), 4, 4)
+    heat = F.interpolate(small[:, None], size=(8, 8), mode="bilinear")[:, 0]
+    heat = heat / heat.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+    torch.testing.assert_close(heat, cam.cam(model, X).double(), rtol=1e-4, atol=1e-5)
+
+
+def test_09_the_loss_prefers_heat_outside_and_the_prediction_as_it_is() -> None:
+    loss = page("09").away_from(torch.tensor([[1.0, 0.0]]), 2)
+    target = torch.tensor([0])
+    inside, outside, changed = (
+        loss(torch.tensor([row]), target).item()
+        for row in ([5.0, 0.0, 3.0, 1.0], [5.0, 0.0, 1.0, 3.0], [0.0, 5.0, 1.0, 3.0])
+    )
+    assert inside == pytest.approx(-0.75)
+    assert outside == pytest.approx(-0.25)
+    assert changed < inside
+
+
+def test_a1_each_bug_is_the_right_attack_but_for_one_thing(model: Classifier) -> None:
+    page_ = page("a1")
+    steps: dict[str, Any] = {"step_size": EPS / 4, "steps": 10, "random_start": False}
+    close(page_.right(model, X, Y, EPS), attacks.pgd(model, X, Y, EPS, **steps))
+    close(page_.unprojected(model, X, Y, EPS), attacks.pgd(model, X, Y, 1.0, **steps))
+    loose = page_.unclamped(model, X, Y, EPS)
+    assert loose.min() < 0
+    close(loose.clamp(0, 1), attacks.fgsm(model, X, Y, EPS))
+    close(2 * X - page_.downhill(model, X, Y, 1e-9), page_.unclamped(model, X, Y, 1e-9))
+    victim = copy.deepcopy(model)
+    page_.in_train_mode(victim, X, Y, EPS)
+    assert victim.training
+    assert page("04").buffers_changed_solution(victim, lambda m, x, y: m(x), X, Y) == 3

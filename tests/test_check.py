@@ -20,7 +20,8 @@ WHERE = {
     "05": ("points_at", "rather_than", "of_random_class"),
     "06": ("mean_of_quarters", "checkerboard", "images_needed"),
     "07": ("equal_mean", "other_masks", "pixel_ag_clamp"),
-    "08": ("seeds_needed", "unpaired_sd"),
+    "08": ("seeds_needed", "unpaired_sd", "without_times"),
+    "09": ("monotone", "same_class", "false_alarm"),
 }
 CHAPTER = {name: number for number, names in WHERE.items() for name in names}
 each = pytest.mark.parametrize("name", CHAPTER)
@@ -152,6 +153,7 @@ EQUIVALENT = {
     "equal_mean": {"line 2: no item: budget.mean().item()"},
     "other_masks": {"line 2: constant: 1"},
     "pixel_ag_clamp": {"line 7: no detach: delta.detach()"},
+    "same_class": {"line 3: no unique: y.unique()"},
 }
 BY_HAND = {
     "noise": ("targeted", "gradient.sign()", "torch.randn_like(x).sign()"),
@@ -172,6 +174,17 @@ BY_HAND = {
                      "F.cross_entropy(model(x), y, reduction='none')"),
     "half a block": ("checkerboard", "[::2, ::2]", "[::2]"),
     "the same for all": ("other_masks", "mask.roll(1, dims=0)", "mask[:1].expand_as(mask)"),
+    "at the top alone": ("without_times", "without_times_solution(value) for key", "value for key"),
+    "not in lists": ("without_times", "isinstance(entry, list)", "isinstance(entry, tuple)"),
+    "another key": ("without_times", "'seconds'", "'loss'"),
+    "infinity of the wrong sign": ("monotone", "-torch.inf", "torch.inf"),
+    "for all images at once": ("monotone", "coolest >= hottest",
+                               "(coolest >= hottest).all().expand(len(heat))"),
+    "across the classes": ("same_class", "y == c", "y >= 0"),
+    "one mask a class": ("same_class", "mask[members.roll(1)]", "mask[members[:1]]"),
+    "in place": ("same_class", "mask.clone()", "mask"),
+    "expected, not probable": ("false_alarm", "1 - 0.95 ** k", "0.05 * k"),
+    "all of them": ("false_alarm", "1 - 0.95 ** k", "0.05 ** k"),
     "random masks": ("other_masks", "mask.roll(1, dims=0)", "torch.rand(mask.shape) > 0.5"),
 }  # fmt: skip
 

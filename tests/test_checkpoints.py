@@ -68,6 +68,18 @@ def test_a_crash_before_the_replacement_leaves_the_old_file(
     assert not (tmp_path / "w.safetensors").exists()
 
 
+def test_what_a_killed_writer_left_is_swept_away(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "c.safetensors"
+    checkpoints.sweep(path)  # there is no such folder yet
+    checkpoints.write_json(path, {})
+    others = [path.with_name(".other.1.part"), path.with_name("c.safetensors.1.part")]
+    left = path.with_name(".c.safetensors.77.part")
+    for file in (left, *others):
+        file.write_bytes(b"half")
+    checkpoints.sweep(path)
+    assert sorted(path.parent.iterdir()) == sorted([path, *others])
+
+
 def test_json_comes_back_and_has_a_key_a_line(tmp_path: Path) -> None:
     value = {"a": 0.1 + 0.2, "b": [1, None, "é"], "c": {"d": True}}
     checkpoints.write_json(tmp_path / "x.json", value)

@@ -74,6 +74,19 @@ def test_train_json_is_one_object_and_options_reach_the_run(
     assert f"'{out}'" in record["command"], "the command can be pasted into a shell"
 
 
+def test_options_of_validation_and_speed_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, Any]] = []
+
+    def run(chosen: Any, method: Any, **settings: Any) -> dict[str, Any]:
+        seen.append((chosen, settings["n_val"]))
+        return {"metrics": {}, "seconds": {"train": 1}, "note": "", "peak_memory_mib": {}}
+
+    monkeypatch.setattr(cli.runs, "run", run)
+    invoke("train", "scene-digits", "at", "--n-val", "50", "--patience", "3", "--compile")
+    wanted = recipe("scene-digits/small").with_config(patience=3, compile=True)
+    assert seen == [(wanted, 50)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
@@ -206,6 +219,9 @@ def test_doctor_says_the_minutes_that_it_found(monkeypatch: pytest.MonkeyPatch) 
         (["train", "scene-digits", "at", "--epochs", "0"], "epochs: "),
         (["train", "scene-digits", "at", "--n-train", "0"], "n: at least 1 is needed, found 0"),
         (["train", "scene-digits", "at", "--seed", "-1"], "seed: "),
+        (["train", "scene-digits", "at", "--n-val", "-1"], "n: at least 1 is needed, found -1"),
+        (["train", "scene-digits", "at", "--patience", "-1"], "patience: "),
+        (["train", "scene-digits", "at", "--patience", "2"], "patience: a val_set is needed"),
         (["evaluate", "nonesuch"], "model: at or the folder of a finished run is needed"),
         (["evaluate", "at", "--attack", "magic"], "attacks: "),
         (["evaluate", "at", "--eps", "-3"], "eps: "),

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from partlib import checkpoints, evaluation, models
+from partlib import checkpoints, data, evaluation, models
+from partlib.cam import alignment, grad_cam, layer_cam
 from partlib.corruptions import corrupt
 from partlib.data import ImageSet
 from partlib.evaluation import evaluate
@@ -69,6 +70,47 @@ def test_robust_accuracy_is_what_the_distances_say(eps: float) -> None:
 def test_without_a_budget_all_attacks_are_natural() -> None:
     found = evaluate(Brightness(), greys(), ["natural", "fgsm", "pgd3"], eps=0)
     assert set(found.values()) == {expected(0)}
+
+
+def test_an_attack_may_run_on_the_first_images_alone() -> None:
+    found = evaluate(Brightness(), greys(), ["natural", "pgd3@70", "fgsm@50", "natural@1"], eps=0)
+    right = ((LEVELS > 127.5) == greys().labels.numpy()).tolist()
+    for size in (7, 25, 50, 60, 1000):
+        assert found == evaluate(Brightness(), greys(), list(found), eps=0, batch_size=size)
+    assert found == {
+        "natural": 100 * sum(right) / 128,
+        "pgd3@70": pytest.approx(100 * sum(right[:70]) / 70),
+        "fgsm@50": 100 * sum(right[:50]) / 50,
+        "natural@1": 0.0,
+    }
+
+
+@pytest.mark.parametrize("name", ["pgd20@0", "aa@129", "aa@", "mma@1e2", "mma@-5", "mma@ 5"])
+def test_images_that_are_not_there_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"attacks: 1 to 128 images .* found '{name}'"):
+        evaluate(Brightness(), greys(), [name])
+
+
+def test_cams_are_held_against_the_true_masks() -> None:
+    test = data.load("scene-digits", "test", n=60)
+    assert test.masks is not None
+    model = models.build("small", 10)
+    found = evaluate(model, test, (), cams=("grad_cam", "layer_cam"), batch_size=25)
+    assert list(found) == [
+        f"cam/{name}/{key}"
+        for name in ("grad_cam", "layer_cam")
+        for key in ("iou", "energy", "pointing", "area")
+    ]
+    for name, function in {"grad_cam": grad_cam, "layer_cam": layer_cam}.items():
+        for key, values in alignment(function(model, test.images), test.masks).items():
+            assert found[f"cam/{name}/{key}"] == pytest.approx(100 * values.mean().item(), abs=1e-3)
+
+
+def test_cams_need_true_masks_and_a_known_name() -> None:
+    with pytest.raises(ValueError, match="cams: true masks are needed, greys has none"):
+        evaluate(Brightness(), greys(), cams=("grad_cam",))
+    with pytest.raises(ValueError, match=r"cams: of cam, .* are needed, found 'eye'"):
+        evaluate(Brightness(), data.load("scene-digits", "test", n=5), cams=("eye",))
 
 
 def test_an_attack_does_its_steps_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

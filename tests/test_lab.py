@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from partlib import attacks, budgets, cam, data, models, zoo
-from tools import lab, vendor
+from tools import lab, pdf, vendor
 from tools.notebooks import ROOT
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "chrome"])), None)
+CHROMIUM = next(filter(None, map(shutil.which, pdf.BROWSERS)), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the lab in")
 MODELS = ("natural", "at", "part")
 EPS, STEP = 8 / 255, 2 / 255
@@ -32,7 +32,7 @@ def test_vendored_files_are_those_of_the_list() -> None:
     packages = json.loads(vendor.PACKAGES.read_text())
     named = {Path(n).name: v for package in packages for n, v in package["files"].items()}
     files = {p.name for p in vendor.VENDOR.iterdir()}
-    assert files == {*named, "packages.json", "LICENSE-tensorflowjs"}
+    assert files == {*named, "packages.json", "LICENSE-tensorflowjs", "LICENSE-reveal"}
     for name, wanted in named.items():
         assert vendor.integrity((vendor.VENDOR / name).read_bytes()) == wanted, name
 

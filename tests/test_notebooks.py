@@ -7,10 +7,10 @@ import nbformat
 import pytest
 import yaml
 
-from tools import notebooks, outputs
+from tools import colab, notebooks, outputs
 
 ROOT = Path(__file__).parents[1]
-CHAPTERS = notebooks.chapters()
+CHAPTERS = notebooks.chapters() + notebooks.appendices()
 
 each_chapter = pytest.mark.parametrize("source", CHAPTERS, ids=lambda path: path.stem)
 
@@ -39,7 +39,8 @@ def test_there_are_chapters() -> None:
 
 @each_chapter
 def test_notebook_is_in_step_with_its_source(source: Path) -> None:
-    expected, found = notebooks.read_chapter(source), executed(source)
+    found = executed(source)
+    expected = notebooks.read_chapter(source, colab.address_in(found))  # a fork has its own
     message = f"{source.stem} was changed on one side only: run `make notebooks`"
     assert cells(found) == cells(expected), message
     assert found.metadata == expected.metadata
@@ -118,6 +119,30 @@ def test_alt_text_of_a_figure_reaches_the_page() -> None:
     assert outputs.faults(done) == []
     image = {"alt": "a digit", "classes": "dark-light"}
     assert done.cells[0].metadata == {"tags": ["keep"], "mystnb": {"image": image}}
+
+
+@pytest.mark.parametrize(
+    ("tag", "prompt"),
+    [
+        ("hide-input", "Show the code, which holds the answer"),
+        ("hide-cell", "Show the solution"),
+    ],
+)
+def test_what_is_folded_on_the_page_is_folded_in_jupyter(tag: str, prompt: str) -> None:
+    source = outputs.with_fixed_form(code_cell(tags=[tag]))
+    done = outputs.finished(source, outputs.with_fixed_form(code_cell(FIGURE)))
+    prompts = {"code_prompt_show": prompt, "code_prompt_hide": "Hide it"}
+    image = {"image": {"alt": "a digit", "classes": "dark-light"}}
+    folded = {"tags": [tag], "jupyter": {"source_hidden": True}}
+    assert source.cells[0].metadata == {**folded, "mystnb": prompts}
+    assert done.cells[0].metadata == {**folded, "mystnb": {**prompts, **image}}
+
+
+def test_a_question_hides_the_code_that_holds_its_answer() -> None:
+    for source in CHAPTERS:
+        for cell in notebooks.read_chapter(source).cells:
+            if "interact.reveal(" in cell.source and cell.cell_type == "code":
+                assert "hide-input" in cell.metadata.get("tags", []), cell.source
 
 
 def test_widget_gives_way_to_its_static_picture() -> None:

@@ -38,6 +38,16 @@ def test_methods_have_the_recipes_own_attack() -> None:
     assert changed.settings["eps_low"] == 5 / 255
 
 
+@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("eps", [2 / 255, 12 / 255])
+def test_steps_grow_and_shrink_with_the_budget(name: str, eps: float) -> None:
+    chosen = recipe("scene-digits/small")
+    made, usual = chosen.method(name, eps=eps), chosen.method(name)
+    assert (made.eps, made.steps) == (eps, usual.steps)
+    assert made.step_size / eps == pytest.approx(usual.step_size / usual.eps)
+    assert made.settings["eps"] == eps
+
+
 @pytest.mark.parametrize("base", BASES)
 def test_part_wraps_any_base(base: str) -> None:
     chosen = recipe("scene-digits/small")
@@ -99,8 +109,9 @@ def test_with_config_changes_that_alone() -> None:
             {},
             r"method: one of natural, at, trades, mart, part is needed, found 'trades-free'",
         ),
-        ("at", {"refresh": 2}, r"settings: at takes none, found \{'refresh': 2\}"),
-        ("natural", {"eps_low": 0.1}, r"settings: natural takes none"),
+        ("at", {"refresh": 2}, r"settings: at takes none but eps, found \{'refresh': 2\}"),
+        ("natural", {"eps": 0.1}, r"settings: natural takes none, found"),
+        ("at", {"eps": 1.5}, r"eps: a value in \[0, 1\] is needed, found 1.5"),
         ("part", {"eps_low": 0.5}, r"eps_low: .*found 0.5"),
         ("part", {"refresh": 0}, r"refresh: .*found 0"),
         ("part", {"base": "part"}, r"base: one of at, trades, mart is needed, found 'part'"),

@@ -109,6 +109,24 @@ def test_values_are_in_the_order_of_their_seeds() -> None:
     assert results.values(RUNS, "trades", "natural") == []
 
 
+def test_a_metric_may_be_of_the_first_images_alone() -> None:
+    metrics = [{"aa@64": 50.0, "pgd20": 60.0, "pgd20@64": 58.0}, {"aa@64": 51.0, "pgd20": 61.0}]
+    runs = [
+        {"label": "at", "seed": seed, "n_test": 2000, "metrics": found}
+        for seed, found in enumerate(metrics)
+    ]
+    assert results.values(runs, "at", "aa") == [50.0, 51.0]
+    assert results.values(runs, "at", "pgd20") == [60.0, 61.0], "on all of them comes first"
+    assert results.values(runs, "at", "pgd20@64") == [58.0]
+    assert results.values(runs, "at", "a") == []
+    assert results.images(runs, "aa") == 64
+    assert results.images(runs, "pgd20") == 2000
+    assert results.images(runs, "mma") is None
+    runs[1]["n_test"] = 1000
+    with pytest.raises(ValueError, match=r"runs: pgd20 on one number .* found \[1000, 2000\]"):
+        results.images(runs, "pgd20")
+
+
 def test_spread_is_the_plain_mean_and_deviation() -> None:
     numbers = [87.5, 88.0, 91.0, 90.25, 86.0]
     found = results.spread(numbers)

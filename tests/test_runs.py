@@ -164,6 +164,44 @@ def test_a_label_and_the_default_attacks(tmp_path: Path) -> None:
     assert record["metrics"]["pgd20"] <= record["metrics"]["natural"]
 
 
+def test_the_best_epoch_is_chosen_on_images_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[data.ImageSet, data.ImageSet]] = []
+    fit = training.fit
+
+    def spy(model: Any, train_set: Any, *arguments: Any, **settings: Any) -> Any:
+        seen.append((train_set, settings["val_set"]))
+        return fit(model, train_set, *arguments, **settings)
+
+    monkeypatch.setattr(training, "fit", spy)
+    method = TINY.method("at")
+    for seed in (3, 4):
+        folder = tmp_path / str(seed)
+        one = TINY.with_config(seed=seed)
+        record = run(one, method, folder=folder, n_val=15, attacks=["natural"], **SIZES)
+        assert record["n_val"] == 15
+        assert record["best_epoch"] == training.best_epoch(record["history"])
+        with pytest.raises(ValueError, match=r"folder: .* holds another run"):
+            train_or_load(one, method, folder=folder)
+    # Scene-digits has a split for it; of other sets a part of what is trained on is held out.
+    load = data.load
+    tones = replace(load("scene-digits", "train", n=40), name="cifar10")
+    monkeypatch.setattr(data, "load", lambda _, split, **__: replace(tones, split=split))
+    for seed in (3, 4):
+        other = replace(TINY.with_config(seed=seed, epochs=1), data="cifar10")
+        run(other, method, folder=tmp_path / f"c{seed}", n_val=15, attacks=["natural"], **SIZES)
+    assert [(len(a), len(b), b.split) for a, b in seen] == [(40, 15, "val")] * 2 + [
+        (25, 15, "train")
+    ] * 2
+    assert torch.equal(seen[0][1].pixels, load("scene-digits", "val", n=15).pixels)
+    whole = {image.numpy().tobytes() for image in tones.pixels}
+    apart = [{image.numpy().tobytes() for image in part.pixels} for part in seen[2]]
+    assert apart[0] | apart[1] == whole
+    assert not apart[0] & apart[1]
+    assert torch.equal(seen[2][1].pixels, seen[3][1].pixels), "the same for every seed"
+
+
 @pytest.fixture
 def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     load = data.load

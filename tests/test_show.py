@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from partlib import show
-from partlib.show import charts, panels, picture
+from partlib.show import charts, panels, picture, tradeoff
 
 SEEDS = {
     "AT": {"natural": [88.0, 89.0, 90.0], "PGD-20": [58.0, 59.0, 61.0]},
@@ -59,6 +59,14 @@ FIGURES: dict[str, Callable[..., Any]] = {
         label="loss",
         paths={"walk": [[0, 0], [0.5, 0.5]], "a second walk": [[0, 1]], "a third": [[0, 1]]},
         box=(0.5, 0.75),
+    ),
+    "plane": partial(
+        show.draw_plane,
+        {"4": ([92.0, 93.0, 94.0], [50.0, 52.0, 53.0]), "8": (90, 60)},
+        {"PART": ([91.0, 93.0], [58.0, 59.0]), "paper": (89, 55)},
+        xlabel="natural",
+        ylabel="robust",
+        label="AT",
     ),
 }
 TWINS: dict[str, Callable[..., Any]] = {
@@ -114,6 +122,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     monkeypatch.setattr(panels, "finish", spy)
     monkeypatch.setattr(charts, "finish", spy)
+    monkeypatch.setattr(tradeoff, "finish", spy)
     return seen
 
 
@@ -461,8 +470,41 @@ def test_surface_refuses(settings, message):
         show.draw_surface([-1, 0, 1], [-1, 1], heights, **words, **settings)
 
 
+def test_plane_draws_a_line_of_means_and_points_beside_it(drawn):
+    FIGURES["plane"](alt="a")
+    ax = drawn[0].axes[0]
+    (line,) = (line for line in ax.get_lines() if line.get_label() == "AT")
+    np.testing.assert_allclose(line.get_xydata(), [[93, 155 / 3], [90, 60]])
+    assert [text.get_text() for text in ax.texts] == ["4", "8"]
+    marks = {c.get_label(): c for c in ax.containers if not c.get_label().startswith("_")}
+    assert {name: c[0].get_xydata()[0].tolist() for name, c in marks.items()} == {
+        "PART": [92, 58.5],
+        "paper": [89, 55],
+    }
+    across, up = (bars.get_segments()[0] for bars in marks["PART"][2])
+    sd = np.sqrt(0.5)
+    np.testing.assert_allclose(across, [[92 - 2 * sd, 58.5], [92 + 2 * sd, 58.5]])
+    np.testing.assert_allclose(up, [[92, 58.5 - sd], [92, 58.5 + sd]])
+    assert {t.get_text() for t in ax.get_legend().get_texts()} == {"AT", "PART", "paper"}
+    assert "1 sd" in ax.get_legend().get_title().get_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "points", "message"),
+    [
+        ({}, {}, "line and points must hold at least one, found none"),
+        ({"8": ([], [1])}, {}, r"line\['8'\] must hold finite"),
+        ({}, {"PART": (1, np.nan)}, r"points\['PART'\] must hold finite"),
+    ],
+)
+def test_plane_refuses(line, points, message):
+    with pytest.raises(ValueError, match=message):
+        show.draw_plane(line, points, xlabel="x", ylabel="y", label="AT", alt="a")
+
+
 def test_history_separates_losses_from_accuracies(drawn):
-    rows = [row | {"lr": 0.1, "mean_eps": 8.0, "seconds": 3.0} for row in RUN]
+    others = {"lr": 0.1, "mean_eps": 8.0, "one_class": 20.0, "seconds": 3.0}
+    rows = [row | others for row in RUN]
     show.draw_history(rows, alt="a")
     show.draw_history({"loss": [2.0, 1.0]}, alt="a")
     upper, lower = drawn[0].axes

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from partlib import checkpoints, evaluation, methods, training
+from partlib import attacks, checkpoints, evaluation, methods, training
 from partlib.budgets import from_mask
 from partlib.data import ImageSet
 from partlib.methods import Method
@@ -24,6 +25,7 @@ from partlib.training import TrainConfig, fit, learning_rate
 ROOT = Path(__file__).parents[1]
 QUICK = TrainConfig(epochs=4, batch_size=16, lr=5e-3, precision="fp32")
 AT = methods.at(steps=1, step_size=8 / 255)
+TRADES = methods.trades(steps=1, step_size=8 / 255)
 
 
 def images(n: int = 50) -> ImageSet:
@@ -136,6 +138,7 @@ def test_the_history_of_a_resumed_run_is_whole(tmp_path: Path) -> None:
 CHILD = """
 import os, signal, sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 import torch
 sys.path[:0] = [{tests!r}, {root!r}]
@@ -238,7 +241,7 @@ def test_the_ramp_scales_budget_and_steps(monkeypatch: pytest.MonkeyPatch) -> No
         calls.append((eps, settings["step_size"]))
         return x
 
-    monkeypatch.setattr(methods.attacks, "pgd", spy)
+    monkeypatch.setattr(attacks, "pgd", spy)
     method = methods.at(eps=8 / 255, steps=2, step_size=4 / 255)
     history = fit(net(), images(64), method, replace(QUICK, ramp=0.5), progress=False)
     ramp = [min(1, i / 8) for i in range(16)]
@@ -260,13 +263,20 @@ def test_a_loss_that_is_not_finite_is_said_with_advice(case: str, tmp_path: Path
     assert not path.exists(), "a broken network is not kept"
 
 
+def test_a_network_that_only_evaluation_finds_broken_is_stopped_too() -> None:
+    model = net()
+    model.get_buffer("features.1.running_mean").fill_(torch.nan)  # not used by the loss
+    with pytest.raises(FloatingPointError, match="the loss is nan in epoch 1"):
+        fit(model, images(), AT, replace(QUICK, ramp=0.0), progress=False)
+
+
 def test_bad_input_is_not_taken_for_a_loss_that_diverged() -> None:
     method = replace(AT, step_size=-1.0)
     with pytest.raises(ValueError, match="step_size"):
         trained(method, replace(QUICK, ramp=0))
 
 
-@pytest.mark.parametrize(("refresh", "warmup"), [(1, 0), (2, 0), (3, 0), (2, 1)])
+@pytest.mark.parametrize(("refresh", "warmup"), [(1, 0), (2, 0), (3, 0), (2, 1), (10, 2)])
 def test_the_guide_is_the_model_or_a_snapshot_renewed_on_time(refresh: int, warmup: int) -> None:
     epoch = 0
     guides: dict[int, set[str]] = {}
@@ -293,7 +303,7 @@ def test_the_guide_is_the_model_or_a_snapshot_renewed_on_time(refresh: int, warm
             assert len(seen) == 3, "each batch is seen by the newest model"
             assert models[e] in seen
         else:
-            assert seen == {models[e - e % refresh]}
+            assert seen == {models[e - (e - warmup) % refresh]}
     means = [row["mean_eps"] for row in history]
     assert means[:warmup] == pytest.approx([8] * warmup)
     assert all(2 < mean < 7.9 for mean in means[warmup:])
@@ -301,7 +311,7 @@ def test_the_guide_is_the_model_or_a_snapshot_renewed_on_time(refresh: int, warm
 
 def test_the_mask_is_of_the_very_batch_that_is_attacked(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Tensor, Tensor]] = []
-    pgd = methods.attacks.pgd
+    pgd = attacks.pgd
     checked = 0
 
     def rule(guide: nn.Module, x: Tensor, y: Tensor) -> Tensor:
@@ -316,7 +326,7 @@ def test_the_mask_is_of_the_very_batch_that_is_attacked(monkeypatch: pytest.Monk
         checked += 1
         return pgd(model, x, y, eps, **settings)
 
-    monkeypatch.setattr(methods.attacks, "pgd", spy)
+    monkeypatch.setattr(attacks, "pgd", spy)
     fit(net(), images(), replace(part(), rule=rule), replace(QUICK, ramp=0.0), progress=False)
     assert checked == len(seen) == 16
     originals = {row.numpy().tobytes() for row in images().images}
@@ -420,6 +430,74 @@ def test_precision_is_what_was_asked_for_whatever_is_around(
     assert not training.uses_bf16(torch.device("meta"), "auto")
 
 
+@pytest.mark.parametrize("method", [AT, part(refresh=2), TRADES], ids=lambda m: m.name)
+def test_compiled_training_keeps_modes_hooks_and_names(
+    method: Method, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = replace(QUICK, compile=True)
+    assert config.record() == {**QUICK.record(), "compile": True}
+    graphs: list[Any] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        """Runs what was traced for the compiler by PyTorch's own kernels, to compare bits."""
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    whole = trained(method)
+    model = net()
+    calls: list[str] = []
+    model.register_forward_hook(lambda *_: calls.append("a hook"))
+    fit(model, images(), method, config, progress=False)
+    assert checkpoints.weights_sha256(model) == whole
+    assert len(calls) >= 2 * 16 - 1, "an attack and a descent a step; the ramp begins at none"
+    assert len(graphs) >= 4, "attack and descent, each for two sizes of a batch"
+    assert type(model) is Classifier
+    path = tmp_path / "c"
+    with pytest.raises(Killed):
+        trained(method, config, checkpoint=path, on_epoch=killed_after(1))
+    assert trained(method, config, checkpoint=path, seed=99) == whole
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_as_a_plain_one() -> None:
+    config = replace(QUICK, lr=2e-2, batch_size=80)
+    compiled, plain = net(), net()
+    start = evaluation.predict(plain, images().images)
+    losses = [
+        [row["loss"] for row in fit(model, images(160), AT, one, progress=False)]
+        for model, one in ((compiled, replace(config, compile=True)), (plain, config))
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=0.01)
+    ours, theirs = (evaluation.predict(model, images().images) for model in (compiled, plain))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0.1)
+    assert (ours - start).abs().max() > 0.3
+
+
+def test_the_kernels_are_the_fast_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    formats: set[bool] = set()
+    fused: set[bool] = set()
+    step = torch.optim.SGD.step
+
+    def outer(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        formats.update(t.is_contiguous(memory_format=torch.channels_last) for t in (x, x_adv))
+        return AT.outer(model, x, x_adv, y)
+
+    def spy(self: torch.optim.SGD, *arguments: Any) -> Any:
+        fused.add(self.defaults["fused"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", spy)
+    model = net()
+    config = replace(QUICK, epochs=1, optimizer="sgd")
+    fit(model, images(), replace(AT, outer=outer), config, progress=False)
+    weight = model.get_parameter("features.3.weight")
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()
+    assert (formats, fused) == ({True}, {True})
+
+
 def test_fp32_switches_any_autocast_off() -> None:
     a = torch.rand(4, 4)
     cpu = torch.device("cpu")
@@ -454,6 +532,7 @@ def test_clip_limits_the_gradient() -> None:
         ("clip", -1.0),
         ("pad", -1),
         ("seed", -1),
+        ("patience", -1),
         ("weight_decay", -0.1),
         ("optimizer", "adam"),
         ("schedule", "cosine"),

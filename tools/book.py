@@ -2,7 +2,8 @@
 
     python -m tools.book
 
-Any failing cell and any warning of Sphinx makes it fail. The pages are in `_build/html`.
+Any failing cell, any warning of Sphinx, any dead link and a site of more than 60 MB makes it fail.
+The pages are in `_build/html`.
 """
 
 import shutil
@@ -10,25 +11,27 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
-from importlib.resources import as_file, files
 
-from tools import lab, notebooks
+from tools import addresses, lab, links, notebooks, picture, times, vendor
 from tools.notebooks import BUILD, ROOT
 
 PAGES = BUILD / "html" / "index.html"
 STAMP = BUILD / "stamps" / "pages"
-MATHJAX = BUILD / "static" / "mathjax"  # _build/static is one of html_static_path
-LAB = BUILD / "static" / "lab"
+STATIC = BUILD / "static"  # one of html_static_path
+MATHJAX = STATIC / "mathjax"
+LAB = STATIC / "lab"
+TIMES = BUILD / "times.md"  # included by book/instructors.md
 SOURCES = ("book", "notebooks", "partlib", "tools")
 PACKAGES = ("jupyter-book", "myst-nb", "Sphinx", "sphinx-book-theme", "sphinx-mathjax-offline")
 
 
 def digest_of_sources() -> str:
     """The digest of all that the pages are made from."""
-    sources = [ROOT / "_config.yml", ROOT / "_toc.yml"]
+    sources = [ROOT / "_config.yml", ROOT / "_toc.yml", TIMES]
     for folder in SOURCES:
         sources += [p for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc"]
-    return notebooks.digest_of(sources, *(f"{p} {version(p)}" for p in PACKAGES))
+    where = (addresses.repository(), addresses.base_url())
+    return notebooks.digest_of(sources, *(f"{p} {version(p)}" for p in PACKAGES), *where)
 
 
 def render() -> int:
@@ -37,13 +40,16 @@ def render() -> int:
     Always all: Sphinx does not repeat the warnings of a page that it does not read again, and does
     not copy a changed style sheet when no page changed.
     """
+    times.export(TIMES)
     digest = digest_of_sources()
     if PAGES.exists() and STAMP.exists() and STAMP.read_text() == digest:
         print("  unchanged", flush=True)
         return 0
     STAMP.unlink(missing_ok=True)
-    vendor_mathjax()
+    vendor.copy_mathjax(MATHJAX)
     lab.export(LAB)
+    picture.draw_card(STATIC / "card.png")
+    picture.draw_icon(STATIC / "favicon.png")
     for folder in (".doctrees", "html"):
         shutil.rmtree(BUILD / folder, ignore_errors=True)
     jupyter_book = "from jupyter_book.cli.main import main; main()"
@@ -53,18 +59,6 @@ def render() -> int:
     if status == 0:
         notebooks.write(STAMP, digest)
     return status
-
-
-def vendor_mathjax() -> None:
-    """Copy what shows the formulas next to the pages, so that they need no other site."""
-    here = files("sphinx-mathjax-offline") / "static" / "mathjax"
-    with as_file(here) as source:
-        shutil.rmtree(MATHJAX, ignore_errors=True)
-        for name in ("tex-chtml.js", "output/chtml/fonts/woff-v2"):
-            target = MATHJAX / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            copy = shutil.copytree if (source / name).is_dir() else shutil.copyfile
-            copy(source / name, target)
 
 
 def main() -> int:
@@ -82,6 +76,8 @@ def main() -> int:
     rendered = time.monotonic()
     if status:
         print("The pages have warnings or errors, see above.", file=sys.stderr)
+        return status
+    if status := links.main():
         return status
     print(f"  chapters {executed - start:.0f} s, pages {rendered - executed:.0f} s")
     print(f"The book: {PAGES}")

@@ -26,7 +26,7 @@ def export(folder: Path) -> None:
     """Write the scripts into a folder, which is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for source in (*VENDOR.glob("*.min.js"), *VENDOR.glob("LICENSE*")):
+    for source in (*VENDOR.glob("*.min.js"), *VENDOR.glob("LICENSE-tensor*")):
         shutil.copyfile(source, folder / source.name)
     (wasm,) = VENDOR.glob("*.wasm")
     write(folder / "wasm.js", script("wasm", b64encode(wasm.read_bytes()).decode()))

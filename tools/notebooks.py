@@ -2,10 +2,11 @@
 
     python -m tools.notebooks [--scale cpu|gpu|paper] [--jobs N]
 
-A chapter's only source is `book/chapters/NN-name.md`, a MyST text notebook. Papermill runs it. At
-the default scale, cpu, the result is `notebooks/NN-name.ipynb`, which is committed; at another
-scale it is `_build/notebooks-SCALE/NN-name.ipynb`. A chapter is run again only when something that
-it depends on has changed: its text, the library, the results, or the packages' versions.
+A chapter's only source is `book/chapters/NN-name.md`, a MyST text notebook; an appendix that runs
+is `aN-name.md`. Papermill runs it. At the default scale, cpu, the result is
+`notebooks/NN-name.ipynb`, which is committed; at another scale it is
+`_build/notebooks-SCALE/NN-name.ipynb`. A chapter is run again only when something that it depends
+on has changed: its text, the library, the results, or the packages' versions.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from tools import addresses, colab
 from tools.outputs import Notebook, faults, finished, with_fixed_form
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +37,7 @@ CHAPTERS = ROOT / "book" / "chapters"
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "_build"
 SCALES = ("cpu", "gpu", "paper")
+TOOLS = ("addresses.py", "colab.py", "notebooks.py", "outputs.py")  # what makes a notebook
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "seaborn", "ipywidgets")
 
 
@@ -47,15 +50,30 @@ def chapters() -> list[Path]:
     return sorted(CHAPTERS.glob("[0-9][0-9]-*.md"))
 
 
+def appendices() -> list[Path]:
+    """The sources of the appendices that are run, in order."""
+    return sorted(CHAPTERS.glob("a[0-9]-*.md"))
+
+
 def target_of(source: Path, scale: str = "cpu") -> Path:
     """Where the executed notebook of a chapter goes."""
     folder = NOTEBOOKS if scale == "cpu" else BUILD / f"notebooks-{scale}"
     return folder / f"{source.stem}.ipynb"
 
 
-def read_chapter(source: Path) -> Notebook:
-    """A chapter's text as a notebook without outputs, in the form in which it is committed."""
-    return with_fixed_form(jupytext.read(source, fmt="md:myst"))
+def read_chapter(source: Path, address: str | None = None) -> Notebook:
+    """A chapter's text as a notebook without outputs, in the form in which it is committed.
+
+    Args:
+        source: the chapter.
+        address: of the repository that Colab installs the library from, "" for none; by default
+            this repository's.
+    """
+    notebook = jupytext.read(source, fmt="md:myst")
+    first = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    setup = colab.setup_cell(addresses.repository() if address is None else address)
+    notebook.cells.insert(first, setup)
+    return with_fixed_form(notebook)
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -148,7 +166,7 @@ def build(scale: str = "cpu", jobs: int | None = None) -> dict[str, float]:
     Raises:
         ChapterError: A chapter failed. The others have been made all the same.
     """
-    sources = chapters()
+    sources = chapters() + appendices()
     if not sources:
         raise ChapterError(f"there is no chapter in {CHAPTERS.relative_to(ROOT)}")
     surroundings = digest_of_surroundings()
@@ -196,10 +214,11 @@ def seconds_if_unchanged(source: Path, scale: str, key: str) -> float | None:
 
 def digest_of_surroundings() -> str:
     """The digest of all that a chapter's outputs depend on, besides its text."""
-    files = []
-    for folder in ("partlib", "results", "tools"):
+    files = [p for p in (ROOT / "tools").glob("*.py") if p.name in TOOLS]
+    for folder in ("partlib", "results"):
         files += [p for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc"]
-    return digest_of(files, platform.python_version(), *(f"{p} {version(p)}" for p in PACKAGES))
+    packages = (f"{p} {version(p)}" for p in PACKAGES)
+    return digest_of(files, platform.python_version(), addresses.repository(), *packages)
 
 
 def digest_of(files: list[Path], *more: str) -> str:

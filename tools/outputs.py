@@ -21,11 +21,27 @@ def with_fixed_form(notebook: Notebook) -> Notebook:
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        fold(cell)
     notebook.metadata = NotebookNode(
         kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(name="python")
     )
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
+
+
+def fold(cell: Notebook) -> None:
+    """Fold the code of a cell tagged `hide-input` or `hide-cell` in Jupyter as on the page.
+
+    The one asks a question and holds its answer, the other is a solution.
+    """
+    for tag, what in {
+        "hide-input": "code, which holds the answer",
+        "hide-cell": "solution",
+    }.items():
+        if tag in cell.metadata.get("tags", []):
+            prompts = {"code_prompt_show": f"Show the {what}", "code_prompt_hide": "Hide it"}
+            cell.metadata["mystnb"] = NotebookNode(cell.metadata.get("mystnb", {}), **prompts)
+            cell.metadata["jupyter"] = NotebookNode(source_hidden=True)
 
 
 def finished(source: Notebook, executed: Notebook) -> Notebook:

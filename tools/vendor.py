@@ -7,12 +7,14 @@ the version and both kinds of checksums, and run it.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 from base64 import b64encode
 from hashlib import sha512
+from importlib.resources import as_file, files
 from pathlib import Path
 
 from tools.notebooks import ROOT
@@ -24,6 +26,18 @@ PACKAGES = VENDOR / "packages.json"
 def integrity(content: bytes) -> str:
     """The checksum in the form in which the registry gives it."""
     return f"sha512-{b64encode(sha512(content).digest()).decode()}"
+
+
+def copy_mathjax(folder: Path) -> None:
+    """Make a folder anew with what shows formulas, so that pages need no other site."""
+    here = files("sphinx-mathjax-offline") / "static" / "mathjax"
+    with as_file(here) as source:
+        shutil.rmtree(folder, ignore_errors=True)
+        for name in ("tex-chtml.js", "output/chtml/fonts/woff-v2"):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (source / name).is_dir() else shutil.copyfile
+            copy(source / name, target)
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ the global random state, also when an attack raises.
 
 from partlib.attacks.checks import check_logits
 from partlib.attacks.ensemble import autoattack
-from partlib.attacks.gradient import Loss, Start, Update, fgsm, margin, pgd
+from partlib.attacks.gradient import Loss, Start, Update, fgsm, margin, noise, pgd
 from partlib.attacks.minimum_margin import mma
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "fgsm",
     "margin",
     "mma",
+    "noise",
     "pgd",
 ]

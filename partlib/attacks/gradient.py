@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -45,7 +45,7 @@ def pgd(
     *,
     step_size: float,
     steps: int,
-    random_start: bool | Start = True,
+    random_start: bool | Start | Tensor = True,
     restarts: int = 1,
     loss: Loss = "ce",
     update: Update = "clamp",
@@ -61,7 +61,8 @@ def pgd(
         step_size: how far a pixel moves in one step, above 0.
         steps: how many steps, 0 or more.
         random_start: True or "uniform" starts anywhere in the budget, "normal" from
-            0.001 N(0, 1) as TRADES does, False from x itself. Every start is in the budget.
+            0.001 N(0, 1) as TRADES does, False from x itself, and a tensor of x's shape from x
+            plus that tensor. Every start is brought into the budget.
         restarts: how many starts, at least 1; for each image the worst end is kept.
         loss: "ce" is cross-entropy, "margin" the largest wrong logit minus the right one
             (Carlini and Wagner, 2017), "kl" the divergence KL(p(x) || p(x_adv)) from the clean
@@ -85,7 +86,9 @@ def pgd(
     checks.step(step_size)
     checks.count("steps", steps, least=0)
     checks.count("restarts", restarts, least=1)
-    _check_choices(random_start, loss, update)
+    if isinstance(random_start, Tensor):
+        _check_offset(random_start, x)
+    _check_choices(isinstance(random_start, Tensor) or random_start, loss, update)
     generator = checks.source(generator, x)
     x, y, step_size = x.detach(), y.long(), float(step_size)
     with untouched(model), gradients_on():
@@ -135,19 +138,31 @@ def _ascend(
     return x_adv
 
 
+def noise(start: Start, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """The noise of a random start, in float32, so that it does not depend on the images' type.
+
+    Args:
+        start: "uniform" in [-1, 1), for the budget to scale, or "normal", 0.001 N(0, 1).
+        shape: of the images.
+        generator: the random source; the noise is on its device.
+    """
+    if start == "normal":
+        return 0.001 * torch.randn(shape, generator=generator, device=generator.device)
+    return 2 * torch.rand(shape, generator=generator, device=generator.device) - 1
+
+
 def _start(
-    x: Tensor, budget: Tensor, random_start: bool | Start, generator: torch.Generator
+    x: Tensor, budget: Tensor, random_start: bool | Start | Tensor, generator: torch.Generator
 ) -> Tensor:
-    if not random_start:
+    if isinstance(random_start, Tensor):
+        offset = random_start.detach().to(x.dtype)
+    elif not random_start:
         return x.clone()
-    # Noise is drawn in float32 whatever the images' type, so that a start does not depend on it.
-    if random_start == "normal":
-        noise = 0.001 * torch.randn(x.shape, generator=generator, device=x.device)
-        noise = torch.minimum(torch.maximum(noise.to(x.dtype), -budget), budget)
+    elif random_start == "normal":
+        offset = noise("normal", x.shape, generator).to(x.dtype)
     else:
-        noise = 2 * torch.rand(x.shape, generator=generator, device=x.device) - 1
-        noise = budget * noise.to(x.dtype)
-    return (x + noise).clamp(0, 1)
+        offset = budget * noise("uniform", x.shape, generator).to(x.dtype)
+    return (x + torch.minimum(torch.maximum(offset, -budget), budget)).clamp(0, 1)
 
 
 def _objective(
@@ -204,6 +219,14 @@ def _badness(
 def log_softmax(logits: Tensor) -> Tensor:
     """Log-probabilities (N, K), in float32 at least: a divergence is lost in bfloat16."""
     return F.log_softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def _check_offset(offset: Tensor, x: Tensor) -> None:
+    if offset.shape != x.shape or not offset.isfinite().all():
+        found = tuple(offset.shape) if offset.shape != x.shape else "NaN or infinity"
+        raise ValueError(
+            f"random_start: finite values of shape {tuple(x.shape)} are needed, found {found}"
+        )
 
 
 def _check_choices(random_start: object, loss: object, update: object) -> None:

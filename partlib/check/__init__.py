@@ -29,6 +29,7 @@ from partlib.check.of_maps import (
     seeds_needed,
     unpaired_sd,
 )
+from partlib.check.of_reading import false_alarm, monotone, same_class, without_times
 from partlib.check.of_training import buffers_changed, mixture_loss, natural_beta
 
 __all__ = [
@@ -42,10 +43,12 @@ __all__ = [
     "by_luck",
     "checkerboard",
     "equal_mean",
+    "false_alarm",
     "images_needed",
     "losses",
     "mean_of_quarters",
     "mixture_loss",
+    "monotone",
     "natural_beta",
     "of_random_class",
     "other_masks",
@@ -53,10 +56,12 @@ __all__ = [
     "points_at",
     "project_l2",
     "rather_than",
+    "same_class",
     "seeds_needed",
     "straight_through",
     "targeted",
     "unpaired_sd",
     "unprojected",
     "verdict",
+    "without_times",
 ]

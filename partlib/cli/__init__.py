@@ -13,6 +13,7 @@ import typer
 from partlib import checkpoints, corruptions, data, doctor, evaluation, runs
 from partlib.cli import datasets, image
 from partlib.recipes import BASES, METHODS, recipe
+from partlib.training import processes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,6 +46,13 @@ def train(
     refresh: Annotated[int | None, typer.Option(help="PART: the paper's s.")] = None,
     n_train: Annotated[int | None, typer.Option(help="Train on so many images.")] = None,
     n_test: Annotated[int | None, typer.Option(help="Evaluate on so many images.")] = None,
+    n_val: Annotated[
+        int, typer.Option(help="End with the epoch that is best on so many images held out.")
+    ] = 0,
+    patience: Annotated[
+        int, typer.Option(help="With --n-val: stop after so many epochs without a better one.")
+    ] = 0,
+    compile: Annotated[bool, typer.Option(help="Through torch.compile, for long runs.")] = False,
     max_batches: Annotated[
         int | None,
         typer.Option(
@@ -80,8 +88,12 @@ def train(
     python -m partlib train cifar10 part --model resnet18 --eps-low 7 --refresh 10
 
     python -m partlib train tiny-imagenet part --model wrn-34-10 --max-batches 2 --no-verify
+
+    torchrun --nproc-per-node=4 -m partlib train cifar10 at --model resnet18 --n-val 1000
     """
-    chosen = recipe(f"{dataset}/{model}" + ("/paper" if paper else "")).with_config(seed=seed)
+    chosen = recipe(f"{dataset}/{model}" + ("/paper" if paper else "")).with_config(
+        seed=seed, patience=patience, compile=compile
+    )
     if max_batches is not None and epochs is None:
         epochs = 1
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
@@ -101,18 +113,22 @@ def train(
     if refresh is not None:
         label += f"-s{refresh}"
     folder = out or Path("runs") / f"{dataset}-{model}-{label}-seed{seed}"
-    found = runs.run(
-        chosen,
-        made,
-        folder=folder,
-        label=label,
-        command="python -m partlib " + shlex.join(sys.argv[1:]),
-        n_train=n_train,
-        n_test=n_test,
-        max_batches=max_batches,
-        root=root,
-        verify=verify,
-    )
+    with processes.started():
+        found = runs.run(
+            chosen,
+            made,
+            folder=folder,
+            label=label,
+            command=processes.command() + shlex.join(sys.argv[1:]),
+            n_train=n_train,
+            n_test=n_test,
+            n_val=n_val,
+            max_batches=max_batches,
+            root=root,
+            verify=verify,
+        )
+        if processes.rank():
+            return
     if record is not None:
         checkpoints.write_json(record, found)
     if as_json:

@@ -20,6 +20,7 @@ from partlib.show.charts import (
 )
 from partlib.show.panels import attack, draw_attack, draw_images, draw_overlay, images, overlay
 from partlib.show.picture import PALETTE, Picture
+from partlib.show.tradeoff import draw_plane, plane
 from partlib.show.words import over_255, say, table, verdicts
 
 __all__ = [
@@ -34,12 +35,14 @@ __all__ = [
     "draw_history",
     "draw_images",
     "draw_overlay",
+    "draw_plane",
     "draw_points",
     "draw_surface",
     "history",
     "images",
     "over_255",
     "overlay",
+    "plane",
     "points",
     "say",
     "surface",

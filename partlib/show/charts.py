@@ -66,13 +66,13 @@ def draw_curve(
         frames.append(pd.DataFrame({"x": x, "y": table.ravel(), "series": name}))
     if not frames:
         raise ValueError("series must name at least one line, found none")
-    with _axes(540) as (figure, (ax,)):
+    with sheet(540) as (figure, (ax,)):
         _lines(ax, pd.concat(frames), errorbar="sd" if band == "sd" else ("pi", 100))
         ax.set(xlabel=xlabel, ylabel=ylabel)
         if ylim is not None:
             ax.set_ylim(ylim)
         what = {"sd": "± 1 sd", "range": "lowest to highest"}[band]
-        _legend(ax, f"line: mean, band: {what} of {seeds} seeds" if seeds > 1 else "")
+        legend(ax, f"line: mean, band: {what} of {seeds} seeds" if seeds > 1 else "")
         return finish(figure, alt)
 
 
@@ -112,8 +112,8 @@ def draw_history(
 
     Args:
         history: one mapping for each epoch, or one list for each quantity. Names with "loss" are
-            losses; "epoch" is the axis (1, 2, ... without it); "lr", "mean_eps" and "seconds"
-            are not drawn; all others are accuracies in percent.
+            losses; "epoch" is the axis (1, 2, ... without it); "lr", "mean_eps", "one_class" and
+            "seconds" are not drawn; all others are accuracies in percent.
         alt: what the figure shows, for a reader who cannot see it.
 
     Raises:
@@ -121,18 +121,19 @@ def draw_history(
     """
     table = pd.DataFrame(history)
     x = table["epoch"] if "epoch" in table else pd.Series(range(1, len(table) + 1))
-    names = [str(c) for c in table if c not in ("epoch", "lr", "mean_eps", "seconds")]
+    other = ("epoch", "lr", "mean_eps", "one_class", "seconds")
+    names = [str(c) for c in table if c not in other]
     losses = [c for c in names if "loss" in c]
     parts = [(losses, "loss"), ([c for c in names if c not in losses], "accuracy (%)")]
     parts = [(columns, ylabel) for columns, ylabel in parts if columns and len(table)]
     if not parts:
         raise ValueError(f"history must hold a loss or an accuracy, found {list(table)}")
-    with _axes(360 * len(parts), rows=len(parts)) as (figure, axes):
+    with sheet(360 * len(parts), rows=len(parts)) as (figure, axes):
         for ax, (columns, ylabel) in zip(axes, parts, strict=True):
             long = [pd.DataFrame({"x": x, "y": table[c], "series": c}) for c in columns]
             _lines(ax, pd.concat(long), errorbar=None)
             ax.set(xlabel="epoch" if ax is axes[-1] else "", ylabel=ylabel)
-            _legend(ax, "")
+            legend(ax, "")
         return finish(figure, alt)
 
 
@@ -170,7 +171,7 @@ def draw_surface(
     if z.shape != (len(y_values), len(x_values)):
         raise ValueError(f"heights must be ({len(y_values)}, {len(x_values)}), found {z.shape}")
     low, high = limits or (z.min(), z.max())
-    with _axes(560) as (figure, (ax,)):
+    with sheet(560) as (figure, (ax,)):
         figure.set_layout_engine("compressed")  # for axes of a fixed shape
         mesh = ax.pcolormesh(x_values, y_values, z, cmap="viridis", vmin=low, vmax=high)
         figure.colorbar(mesh, ax=ax, label=label)
@@ -190,12 +191,12 @@ def draw_surface(
         ax.set(xlabel=xlabel, ylabel=ylabel, aspect="equal")
         ax.grid(visible=False)
         if ax.get_legend_handles_labels()[1]:
-            _legend(ax, "")
+            legend(ax, "")
         return finish(figure, alt)
 
 
 @contextmanager
-def _axes(height: int, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+def sheet(height: int, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
     """Give a figure of the book's width, with its style in force as long as it is drawn on."""
     with mpl.style.context(["default", STYLE]):
         figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, layout="constrained")
@@ -228,7 +229,7 @@ def _groups(groups: Groups, alt: str, ylabel: str, mark: str) -> Picture:
     keys: dict[str, Any] = {"data": data, "x": "measure", "y": "value", "hue": "method"}
     counts = data.groupby(["method", "measure"])["value"].transform("size")
     seeds = data[counts > 1]
-    with _axes(540) as (figure, (ax,)):
+    with sheet(540) as (figure, (ax,)):
         if mark.startswith("bar"):
             look = {"saturation": 1, "err_kws": {"linewidth": 2, "color": "black"}}
             sns.barplot(**keys, **look, palette=colours, errorbar="sd", ax=ax)
@@ -244,11 +245,11 @@ def _groups(groups: Groups, alt: str, ylabel: str, mark: str) -> Picture:
         if data["value"].min() < 0 < data["value"].max():
             ax.axhline(0, color="black", linewidth=1)
         ax.set(xlabel="", ylabel=ylabel)
-        _legend(ax, f"{mark}, line: ± 1 sd, dots: seeds" if len(seeds) else "")
+        legend(ax, f"{mark}, line: ± 1 sd, dots: seeds" if len(seeds) else "")
         return finish(figure, alt)
 
 
-def _legend(ax: Axes, note: str) -> None:
+def legend(ax: Axes, note: str) -> None:
     """Put the legend above the axes, where it covers no data, under a note on how to read it."""
     labels = [str(label) for label in ax.get_legend_handles_labels()[1]]
     if labels == [ax.get_ylabel()]:

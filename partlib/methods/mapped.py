@@ -1,0 +1,108 @@
+"""Methods with a map of budgets around any other: PART, and the quadrants it starts from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from partlib import budgets
+from partlib.attacks import Update
+from partlib.budgets import from_mask
+from partlib.cam import CAMS, important
+from partlib.cam.masks import Rule, check_rule
+from partlib.methods.method import Method
+
+
+def part(
+    base: Method,
+    *,
+    eps_low: float = 7 / 255,
+    cam: str = "grad_cam",
+    rule: Rule = "paper",
+    refresh: int = 1,
+    update: Update = "multiply",
+    warmup: int = 0,
+) -> Method:
+    """Pixel-reweighted adversarial training (PART, Zhang et al., 2024) around any method.
+
+    Pixels that the CAM of the clean image marks important keep the base's full budget, the
+    others get `eps_low`. The mask is computed on the very batch that is attacked, after
+    augmentation, so it always belongs to its image and none is stored.
+
+    Args:
+        base: the method to wrap; it must attack.
+        eps_low: the budget of unimportant pixels, in [0, base.eps].
+        cam: name of the class activation map, a key of `cam.CAMS`.
+        rule: how the map becomes a mask, see `cam.important`. "published" is a mask for each
+            channel, to study what the published code does; recorded only if it is that.
+        refresh: the paper's s. 1 takes the mask from the current model, s > 1 from a snapshot
+            of it that is renewed every s epochs.
+        update: "multiply" as PART is stated, "clamp" as its published code does it.
+        warmup: epochs of the base method alone, before any mask is used.
+
+    Raises:
+        ValueError: an argument is not as above.
+    """
+    _check_budgets(base, eps_low=eps_low)
+    if cam not in CAMS:
+        raise ValueError(f"cam: one of {', '.join(CAMS)} is needed, found {cam!r}")
+    check_rule(rule)
+    if not (isinstance(refresh, int) and refresh >= 1):
+        raise ValueError(f"refresh: 1 or more is needed, found {refresh!r}")
+    if not (isinstance(warmup, int) and warmup >= 0):
+        raise ValueError(f"warmup: 0 or more is needed, found {warmup!r}")
+    if update not in ("clamp", "multiply"):
+        raise ValueError(f'update: "clamp" or "multiply" is needed, found {update!r}')
+
+    def budget(guide: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        return from_mask(important(CAMS[cam](guide, x), rule), base.eps, eps_low)
+
+    settings = {"eps_low": eps_low, "cam": cam, "refresh": refresh, "update": update}
+    if rule != "paper":
+        settings["rule"] = rule
+    return replace(
+        base,
+        name="part" if base.name == "at" else f"part-{base.name}",
+        rule=budget,
+        update=update,
+        refresh=refresh,
+        warmup=warmup,
+        settings={"method": "part", **settings, "warmup": warmup, "base": dict(base.settings)},
+    )
+
+
+def quadrants(base: Method, *, ul: float, ur: float, bl: float, br: float) -> Method:
+    """A budget for each quarter of the image, around any method: PART's proof of concept.
+
+    Args:
+        base: the method to wrap; it must attack.
+        ul: the budget of the upper left quarter, in [0, base.eps].
+        ur: the upper right one's.
+        bl: the bottom left one's.
+        br: the bottom right one's.
+
+    Raises:
+        ValueError: an argument is not as above.
+    """
+    quarters = {"ul": ul, "ur": ur, "bl": bl, "br": br}
+    _check_budgets(base, **quarters)
+
+    def budget(guide: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        return budgets.quadrants((x.shape[2], x.shape[3]), **quarters).to(x.device)
+
+    return replace(
+        base,
+        name=f"quadrants-{base.name}",
+        rule=budget,
+        settings={"method": "quadrants", **quarters, "base": dict(base.settings)},
+    )
+
+
+def _check_budgets(base: Method, **budgets: float) -> None:
+    """Refuse a base that does not attack, and budgets above its own."""
+    if base.steps == 0:
+        raise ValueError(f"base: a method that attacks is needed, found {base.name!r}")
+    for name, value in budgets.items():
+        if not 0 <= value <= base.eps:
+            raise ValueError(f"{name}: a value in [0, {base.eps:.4f}] is needed, found {value!r}")

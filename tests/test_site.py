@@ -1,0 +1,171 @@
+"""Every page of the rendered book in a real browser, served as it will be.
+
+`make book`, then `make test-site`; the screenshots are in `_build/screenshots`.
+"""
+
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tools import book, links, pdf
+from tools.notebooks import BUILD
+
+SITE = links.SITE
+SHOTS = BUILD / "screenshots"
+BROWSER = next(filter(None, map(shutil.which, pdf.BROWSERS)), None)
+PAGES = [str(path.relative_to(SITE)) for path in links.pages_of(SITE)]
+QUICK = {"preload": False, "resultTypes": ["violations"]}
+
+
+def built() -> str:
+    """Why there is nothing to test, or ""."""
+    if not book.PAGES.exists():
+        return "no book is rendered: run `make book`"
+    if not book.STAMP.exists() or book.STAMP.read_text() != book.digest_of_sources():
+        return "the rendered book is older than its sources: run `make book`"
+    return "" if BROWSER else "no Chromium or Chrome to open the book in"
+
+
+WHY_NOT = built()
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+each_page = pytest.mark.parametrize("name", PAGES)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def settle(page: Any) -> None:
+    """Wait until the page has nothing more to load, compute or typeset."""
+    page.wait_for_load_state("networkidle")
+    page.evaluate("window.MathJax?.startup?.promise")
+    if page.locator(".attack-lab").count():
+        page.wait_for_selector('.attack-lab[aria-busy="false"]')
+
+
+@each_page
+@pytest.mark.parametrize(
+    ("width", "theme", "other"), [(1440, "light", "dark"), (390, "dark", "light")]
+)
+def test_page(browser: Any, origin: str, name: str, width: int, theme: str, other: str) -> None:
+    """Nothing fails, leaves the site or overflows; axe finds nothing serious; both themes shot."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found: list[str] = []
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+    page = context.new_page()
+    page.set_default_timeout(120_000)  # on a busy machine
+    page.on("console", lambda m: m.type in ("error", "warning") and found.append(m.text))
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("requestfailed", lambda request: found.append(f"failed: {request.url}"))
+    page.on("response", lambda r: r.status >= 400 and found.append(f"{r.status}: {r.url}"))
+    page.on(
+        "request",
+        lambda r: r.url.startswith((origin, "data:", "blob:")) or found.append(f"away: {r.url}"),
+    )
+    page.goto(f"{origin}/{name}")
+    settle(page)
+    found += page.evaluate(BROKEN)
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    if wide > width:
+        found.append(f"{wide} wide, by {page.evaluate(WIDEST)}")
+    for violation in axe.run(page, options=QUICK).response["violations"]:
+        nodes = [(node["html"][:200], node["failureSummary"]) for node in violation["nodes"][:3]]
+        if violation["impact"] in ("serious", "critical"):
+            found.append(f"{violation['id']}: {nodes}")
+    height = min(8000, page.evaluate("document.documentElement.scrollHeight"))
+    for scheme in (theme, other):
+        page.emulate_media(color_scheme=scheme)
+        shot = SHOTS / f"{name.removesuffix('.html').replace('/', '-')}-{scheme}-{width}.png"
+        clip = {"x": 0, "y": 0, "width": width, "height": height}
+        page.screenshot(path=shot, full_page=True, clip=clip)
+    context.close()
+    assert found == []
+
+
+BROKEN = """
+[...document.images].filter((i) => !i.naturalWidth).map((i) => `broken: ${i.src.slice(0, 100)}`)
+"""
+WIDEST = """
+[...document.querySelectorAll("main *")].filter((e) => {
+  const box = e.getBoundingClientRect();
+  return box.right > innerWidth + 1 && box.width > 0 && !e.closest("[style*='overflow']");
+}).slice(0, 3).map((e) => `${e.localName}.${e.className} ${e.textContent.slice(0, 40)}`).join("; ")
+"""
+
+
+def test_the_dark_theme_leaves_adversarial_images_as_they_are(browser: Any, origin: str) -> None:
+    page = browser.new_page(color_scheme="dark")
+    page.goto(f"{origin}/notebooks/02-fgsm.html")
+    settle(page)
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    filters = page.evaluate(
+        "[...document.querySelectorAll('.cell_output img')].map((i) => getComputedStyle(i).filter)"
+    )
+    page.close()
+    assert len(filters) > 3
+    assert set(filters) == {"none"}
+
+
+def test_search_finds_a_chapter(browser: Any, origin: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{origin}/search.html?q=guacamole")
+    page.wait_for_selector("ul.search a", timeout=60_000)
+    assert "Adversarial examples" in page.inner_text("ul.search")
+    page.close()
+
+
+def test_keyboard_reaches_the_text_first(browser: Any, origin: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{origin}/book/index.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent.trim()") == "Skip to main content"
+    page.close()
+
+
+def test_first_view_is_fast(browser: Any, origin: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Largest contentful paint with an empty cache, the processor four times slower."""
+    times = {}
+    for name in ("book/index.html", "notebooks/02-fgsm.html", "book/lab.html"):
+        context = browser.new_context(viewport={"width": 390, "height": 844})
+        page = context.new_page()
+        session = context.new_cdp_session(page)
+        session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+        page.goto(f"{origin}/{name}")
+        times[name] = page.evaluate(PAINT)
+        context.close()
+    with capsys.disabled():
+        print("", *(f"{name}: first view {t:.0f} ms" for name, t in times.items()), sep="\n  ")
+    assert max(times.values()) <= 6000  # 1500 on a free machine; here others may run beside it
+
+
+PAINT = """
+new Promise((resolve) => new PerformanceObserver((list) => {
+  const seen = list.getEntries();
+  resolve(seen[seen.length - 1].startTime);
+}).observe({ type: "largest-contentful-paint", buffered: true }))
+"""

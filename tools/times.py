@@ -1,0 +1,51 @@
+"""The book's table of what the chapters took when they were last run: measured, never typed."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import torch
+
+from partlib import results
+from tools import notebooks
+
+
+def export(path: Path) -> None:
+    """Write the table to where a page includes it."""
+    notebooks.write(path, table())
+
+
+def table() -> str:
+    """Seconds of each chapter at each scale, from the stamps that `tools.notebooks` leaves.
+
+    Returns:
+        Markdown with links as seen from `book/`. A chapter without a stamp at a scale was not run.
+    """
+    scales = ("cpu", "gpu")
+    rows = [["chapter", *(f'seconds at `"{scale}"`' for scale in scales)], ["---"] * 3]
+    total = 0.0
+    for source in notebooks.chapters() + notebooks.appendices():
+        took = [seconds(source, scale) for scale in scales]
+        total += took[0] or 0
+        link = f"[{title(source)}](../notebooks/{source.stem}.ipynb)"
+        rows.append([link, *("not run" if s is None else f"{s:.0f}" for s in took)])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    machine = results.device_name(torch.device("cpu"))
+    where = f"Measured on {os.cpu_count()} processors ({machine}), up to four chapters at a time."
+    lines += ["", f'{where} At `"cpu"` they add up to {total / 60:.1f} minutes.', ""]
+    return "\n".join(lines)
+
+
+def seconds(source: Path, scale: str) -> float | None:
+    """What a chapter took when it was last run at a scale, or None."""
+    stamp = notebooks.stamp_of(source, scale)
+    return float(json.loads(stamp.read_text())["seconds"]) if stamp.exists() else None
+
+
+def title(source: Path) -> str:
+    """A chapter's title."""
+    match = re.search(r"^# (.+)$", source.read_text(encoding="utf-8"), re.MULTILINE)
+    if match is None:
+        raise notebooks.ChapterError(f"{source.name} has no title")
+    return match.group(1)
