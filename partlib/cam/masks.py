@@ -73,13 +73,12 @@ def jet(values: Tensor) -> Tensor:
 
 
 def _check_maps(name: str, maps: Tensor) -> None:
-    if maps.dim() != 3 or not maps.is_floating_point():
-        found = f"{maps.dtype} {tuple(maps.shape)}"
-        raise ValueError(f"{name}: floats of shape (N, H, W) are needed, found {found}")
+    if maps.dim() != 3 or 0 in maps.shape[1:]:
+        raise ValueError(f"{name}: the shape (N, H, W) is needed, found {tuple(maps.shape)}")
+    if not maps.is_floating_point():
+        raise ValueError(f"{name}: floats are needed, found {maps.dtype}")
     if maps.numel() and not maps.isfinite().all():
         raise ValueError(f"{name}: finite values are needed, found NaN or infinity")
-    if maps.shape[1] == 0 or maps.shape[2] == 0:
-        raise ValueError(f"{name}: maps with pixels are needed, found {tuple(maps.shape)}")
 
 
 @cache
