@@ -145,3 +145,16 @@ def test_a_book_without_addresses(small_book: Path, monkeypatch: pytest.MonkeyPa
     assert 'data-default-mode="auto"' in page
     assert not (html / "sitemap.xml").exists()
     assert (html / "404.html").exists()
+
+
+def test_what_confuses_screen_readers_is_mended() -> None:
+    signature = "<dt>f(<dl>\n<dd><em>x</em>,</dd>\n<dd><em>y</em></dd>\n</dl>)</dt>"
+    lines = (
+        '<dt>f(<span>\n<span class="sig-line"><em>x</em>,</span>\n'
+        '<span class="sig-line"><em>y</em></span>\n</span>)</dt>'
+    )
+    whole = '<dl class="py"><dt>name</dt><dd>text</dd></dl><dl><dt>a</dt><dd>b</dd></dl>'
+    assert site.mended(f"{whole}{signature}{whole}") == f"{whole}{lines}{whole}"
+    assert site.mended('<div role="doc-biblioentry">') == '<div role="listitem">'
+    table = '<div style="overflow-x:auto"><table></table></div>'
+    assert 'tabindex="0"' in site.mended(table)

@@ -147,20 +147,20 @@ def test_keyboard_reaches_the_text_first(browser: Any, origin: str) -> None:
 
 
 def test_first_view_is_fast(browser: Any, origin: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Largest contentful paint with an empty cache, the processor four times slower."""
-    times = {}
-    for name in ("book/index.html", "notebooks/02-fgsm.html", "book/lab.html"):
+    """Largest contentful paint with an empty cache, the processor four times slower, best of 3."""
+    times: dict[str, float] = {}
+    for name in ("book/index.html", "notebooks/02-fgsm.html", "book/lab.html") * 3:
         context = browser.new_context(viewport={"width": 390, "height": 844})
         page = context.new_page()
         session = context.new_cdp_session(page)
         session.send("Network.setCacheDisabled", {"cacheDisabled": True})
         session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
         page.goto(f"{origin}/{name}")
-        times[name] = page.evaluate(PAINT)
+        times[name] = min(page.evaluate(PAINT), times.get(name, 1e9))
         context.close()
     with capsys.disabled():
         print("", *(f"{name}: first view {t:.0f} ms" for name, t in times.items()), sep="\n  ")
-    assert max(times.values()) <= 6000  # 1500 on a free machine; here others may run beside it
+    assert max(times.values()) <= 4500  # 1500 on a free machine; here others may run beside it
 
 
 PAINT = """

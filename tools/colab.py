@@ -18,7 +18,6 @@ import sys
 if "google.colab" in sys.modules:
     if importlib.util.find_spec("partlib") is None:
         {install}
-        importlib.invalidate_caches()
     from partlib import doctor
 
     print(doctor.welcome())
@@ -26,7 +25,8 @@ if "google.colab" in sys.modules:
 PIP = """\
 source = "partlib @ git+{address}@v{version}"
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
-        subprocess.run(pip, check=True)"""
+        subprocess.run(pip, check=True)
+        importlib.invalidate_caches()"""
 NO_ADDRESS = """\
 raise ImportError("install partlib {version} first: this notebook does not know where it is")"""
 

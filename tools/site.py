@@ -13,6 +13,7 @@ from tools.notebooks import write
 
 COLAB = "https://colab.research.google.com"
 CARD = "_static/card.png"
+SCROLLS = '<div style="overflow-x:auto"'
 SIGNATURE = re.compile(r"<dl>\s*<dd>.*?</dl>", re.DOTALL)
 NOT_FOUND = """\
 <!doctype html>
@@ -69,7 +70,7 @@ def describe(
     properties = {
         "og:type": "article",
         "og:site_name": app.config.project,
-        "og:title": re.sub("<[^>]*>", "", context.get("title", "")),
+        "og:title": app.env.titles[page].astext(),
         "og:description": words,
     }
     if base := base_url():
@@ -85,11 +86,12 @@ def describe(
 
 
 def mended(body: str) -> str:
-    """A page's HTML without two faults of Sphinx's that confuse screen readers.
+    """A page's HTML without three faults that shut out screen readers or the keyboard.
 
-    A signature of several lines is a list of definitions without terms, and an entry of the
-    bibliography is no item of its list.
+    Sphinx writes a signature of several lines as a list of definitions without terms, and the
+    entries of the bibliography as no items of its list. What scrolls must be reached by keyboard.
     """
+    body = body.replace(SCROLLS, f'{SCROLLS} tabindex="0"')
     for lines in SIGNATURE.findall(body):
         spans = lines.replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
         body = body.replace(lines, spans.replace("<dl>", "<span>").replace("</dl>", "</span>"))
