@@ -18,8 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +37,7 @@ from partlib.training import TrainConfig, mixed_precision
 
 EPS, STEP, STEPS = 8 / 255, 2 / 255, 20
 LONG, SHORT = "cifar10/resnet18", "scene-digits/small"  # recipes; PGD-10 and PGD-3
-PEERS = {
-    "torchattacks": "torchattacks",
-    "foolbox": "foolbox",
-    "torchcam": "torchcam",
-    "grad-cam": "pytorch_grad_cam",
-}
-"""The packages compared with, and their modules."""
+PEERS = ("torchattacks", "foolbox", "torchcam", "grad-cam")
 Table = dict[str, Any]
 
 
@@ -283,18 +276,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="at least 5 to report (default: 5)")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder")
     given = parser.parse_args()
-    missing = [name for name, module in PEERS.items() if find_spec(module) is None]
-    if missing:
-        parser.error(
-            f"{', '.join(missing)} must be installed, see the extra bench in pyproject.toml"
-        )
+    try:
+        peers = {name: version(name) for name in PEERS}
+    except PackageNotFoundError as error:
+        parser.error(f"{error}; see the extra bench in pyproject.toml")
     device = runs.best_device()
     sizes = Sizes(device=device, rounds=given.rounds)
     if device.type == "cuda":
         sizes = replace(sizes, images=256, batch_size=128, batches=20, masks=10_000)
     if given.quick:
         sizes = replace(sizes, network="small", images=4, batch_size=4, masks=256)
-    record = measure(sizes)
+    record = {"peers": peers, **measure(sizes)}
     print(markdown(record))
     stem = f"peers-{device.type}"
     checkpoints.write_json(given.out / f"{stem}.json", record)

@@ -29,8 +29,9 @@ MUTANTS = [
     (GRADIENT, BOX, "torch.maximum(x_adv, low)"),
     (GRADIENT, BOX, "torch.minimum(x_adv, high)"),
     (GRADIENT, "x_adv = x + weight * delta", "x_adv = x + delta"),
-    (GRADIENT, "noise = budget * noise", "noise = budget.max() * noise"),
-    (GRADIENT, "return (x + noise).clamp(0, 1)", "return x + noise"),
+    (GRADIENT, "offset = budget * noise", "offset = noise"),
+    (GRADIENT, "torch.minimum(torch.maximum(offset, -budget), budget)", "offset"),
+    (GRADIENT, "-budget), budget)).clamp(0, 1)", "-budget), budget))"),
     (GRADIENT, "return wrong - logits.gather", "return -wrong + logits.gather"),
     (BUDGETS, CHECK, CHECK.replace("0 <= low", "low")),
     (BUDGETS, CHECK, CHECK.replace("high <= 1", "high")),
@@ -39,7 +40,7 @@ MUTANTS = [
     (BUDGETS, "eps_low + mask * (eps - eps_low)", "eps_low + mask * eps"),
 ]
 NOTICE = {
-    GRADIENT: ["tests/test_attacks.py", "-k", "formula or exactly or fills or margin_is"],
+    GRADIENT: ["tests/test_attacks.py", "-k", "formula or exactly or start or margin_is"],
     BUDGETS: ["tests/test_budgets.py"],
 }
 RUN = """
