@@ -215,13 +215,14 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
     Args:
         grid: where and how.
         groups: labels and their plans, in the order in which they are run, seed by seed within a
-            group, so that labels keep pace. A group may need results of those before it.
+            group, so that labels keep pace. A group may need results of those before it, and
+            measure more of a label of theirs.
     """
-    plans = {label: what for group in groups for label, what in group.items()}
 
     def main(
         label: Annotated[str | None, typer.Argument(help="One label; without it all.")] = None,
         seed: Annotated[int, typer.Option(help="Its seed.")] = 0,
+        group: Annotated[int, typer.Option(help="Measure what this group does.")] = -1,
         budget: Annotated[str, typer.Option(help="Stop after so long, such as 9m.")] = "1000h",
         jobs: Annotated[int, typer.Option(help="Of all: so many processes.")] = 1,
         show: Annotated[bool, typer.Option("--list", help="Only say what is missing.")] = False,
@@ -230,29 +231,33 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
         if grid.threads and not torch.cuda.is_available():
             torch.set_num_threads(grid.threads)
         if label is not None:
-            if label not in plans:
-                raise typer.BadParameter(f"one of {', '.join(plans)} is needed, found {label!r}")
+            found = [plans[label] for plans in groups if label in plans]
+            if not found:
+                known = ", ".join(dict.fromkeys(name for plans in groups for name in plans))
+                raise typer.BadParameter(f"one of {known} is needed, found {label!r}")
+            what = found[-1] if group < 0 else groups[group][label]
             try:
-                grid.measure(label, plans[label], seed, until=until)
+                grid.measure(label, what, seed, until=until)
             except TimeUp:
                 print(f"{label} seed {seed}: stopped after {budget}; the same command goes on")
             return
 
-        def one(job: tuple[str, int]) -> None:
+        def one(job: tuple[int, str, int]) -> None:
             left = until - time.time()
             if left > 0:
-                call = f"-m experiments.{grid.module} {job[0]} --seed {job[1]} --budget {left:.0f}s"
+                which = "--group {} {} --seed {}".format(*job)
+                call = f"-m experiments.{grid.module} {which} --budget {left:.0f}s"
                 subprocess.run([sys.executable, *call.split()], cwd=ROOT, check=True)
 
-        for group in groups:
+        for i, plans in enumerate(groups):
             todo = [
-                (label, seed)
-                for seed in range(max(what.seeds for what in group.values()))
-                for label, what in group.items()
+                (i, label, seed)
+                for seed in range(max(what.seeds for what in plans.values()))
+                for label, what in plans.items()
                 if seed < what.seeds and grid.missing(label, what, seed)
             ]
             if show:
-                print(*(f"{label} --seed {seed}\n" for label, seed in todo), sep="", end="")
+                print(*(f"{label} --seed {seed}\n" for _, label, seed in todo), sep="", end="")
                 continue
             with ThreadPoolExecutor(jobs) as pool:
                 list(pool.map(one, todo))
