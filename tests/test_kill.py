@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from partlib.training import fit
 
 ROOT = Path(__file__).parents[1]
 MOMENTS = 20
-CONFIG = replace(QUICK, epochs=8)
+CONFIG = replace(QUICK, epochs=8, lr=2e-2)
 
 
 def run(folder: Path) -> None:
@@ -50,13 +51,22 @@ def killed(folder: Path, after: float | None) -> float:
     return time.perf_counter() - start
 
 
+def everything(folder: Path) -> list[Any]:
+    """The weights that a run ended with, and all that its checkpoint holds but times."""
+    path = folder / "checkpoint"
+    history = checkpoints.read_meta(path)["history"]
+    tensors = [(k, v.numpy().tobytes()) for k, v in sorted(load_file(path).items())]
+    weights = (folder / "weights").read_bytes()
+    return [weights, tensors, [{**row, "seconds": 0} for row in history]]
+
+
 def all_moments(folder: Path) -> None:
     """Runs, kills and resumes; each finding is asserted, and the epochs reached are printed."""
     torch.set_num_threads(1)
     moments = random.Random(0)
     for name in ("warm", "whole"):
         took = killed(folder / name, None)
-    expected = (folder / "whole" / "weights").read_bytes()
+    expected = everything(folder / "whole")
     reached = []
     for moment in range(MOMENTS):
         here = folder / str(moment)
@@ -69,7 +79,7 @@ def all_moments(folder: Path) -> None:
             reached.append(0)
         killed(here, None)
         assert sorted(os.listdir(here)) == ["checkpoint", "weights"], "nothing half-written is left"
-        assert (here / "weights").read_bytes() == expected, f"killed after epoch {reached[-1]}"
+        assert everything(here) == expected, f"killed after epoch {reached[-1]}"
     print(*reached)
 
 
