@@ -51,6 +51,7 @@ class Sizes:
     images: int = 32  # attacked, and mapped, at once
     batch_size: int = 32
     batches: int = 2  # an epoch
+    part_batch_size: int = 128  # the recipes' own: a map costs less beside larger batches
     masks: int = 1000
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
@@ -188,8 +189,9 @@ def part(sizes: Sizes, name: str) -> Table:
     """An epoch of PART beside one of adversarial training: the masks are all that differs."""
     recipe = RECIPES[name]
     network = "small" if recipe.network == "small" else sizes.network
-    config = replace(recipe.config, epochs=1, batch_size=sizes.batch_size, ramp=0.0)
-    images = sizes.image_set(sizes.batches * sizes.batch_size)
+    config = replace(recipe.config, epochs=1, batch_size=sizes.part_batch_size, ramp=0.0)
+    batches = sizes.batches if network == "small" else max(1, sizes.batches // 2)
+    images = sizes.image_set(batches * sizes.part_batch_size)
 
     def epoch(method: Method) -> Form:
         net = models.build(network, 10, seed=0).to(sizes.device)
@@ -199,7 +201,7 @@ def part(sizes: Sizes, name: str) -> Table:
         "adversarial training": epoch(recipe.method("at")),
         "PART": epoch(recipe.method("part", warmup=0)),
     }
-    of = f"{network}, PGD-{recipe.steps}, {sizes.batches} batches of {sizes.batch_size}"
+    of = f"{network}, PGD-{recipe.steps}, {batches} batches of {sizes.part_batch_size}"
     return sizes.table("PART epoch", of, forms)
 
 
@@ -285,7 +287,9 @@ def main() -> None:
     if device.type == "cuda":
         sizes = replace(sizes, images=256, batch_size=128, batches=20, masks=10_000)
     if given.quick:
-        sizes = replace(sizes, network="small", images=4, batch_size=4, masks=256)
+        sizes = replace(
+            sizes, network="small", images=4, batch_size=4, part_batch_size=4, masks=256
+        )
     record = {"peers": peers, **measure(sizes)}
     print(markdown(record))
     stem = f"peers-{device.type}"
