@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from test_training import AT, QUICK, images, net, part
 from torch import Tensor, nn
 
-from partlib import checkpoints, methods
+from partlib import attacks, checkpoints, methods
 from partlib.methods import Method
 from partlib.training import fit, processes
 
@@ -60,7 +60,7 @@ def one_of_two(rank: int, folder: Path) -> None:
     """What each of the two processes does; its findings are files."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     exchanges = 0
-    all_reduce, pgd = dist.all_reduce, methods.attacks.pgd
+    all_reduce, pgd = dist.all_reduce, attacks.pgd
 
     def counted(*arguments: Any, **settings: Any) -> Any:
         nonlocal exchanges
@@ -74,7 +74,7 @@ def one_of_two(rank: int, folder: Path) -> None:
         assert exchanges == before, "and exchange nothing"
         return x_adv
 
-    dist.all_reduce, methods.attacks.pgd = counted, quiet
+    dist.all_reduce, attacks.pgd = counted, quiet
     called: list[float] = []
     for case, method in CASES.items():
         model, rows = train(method, on_epoch=lambda _, row: called.append(row["epoch"]))

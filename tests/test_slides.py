@@ -143,7 +143,7 @@ def test_a_deck_needs_no_network(name: str) -> None:
 def test_links_hold_in_the_joined_page(tmp_path: Path) -> None:
     listed = pdf.names()
     assert [n for n in listed if n.startswith("notebooks/")] == [
-        f"notebooks/{path.stem}" for path in notebooks.chapters()
+        f"notebooks/{path.stem}" for path in [*notebooks.chapters(), *notebooks.appendices()]
     ]
     for name in listed:
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -31,7 +31,7 @@ DECKS = {  # in the order of the talk
     "1-adversarial-examples": ("01", "02", "03"),
     "2-adversarial-training": ("04",),
     "3-pixel-reweighted-training": ("06", "05", "07"),
-    "4-results": ("08",),
+    "4-results": ("08", "09"),
 }
 KINDS = {1: "title", 2: "beside", 3: "below"}  # by the level of the heading
 LEFT_OUT = {"Exercises", "Further reading"}
