@@ -59,6 +59,7 @@ def test_the_record_says_how_to_make_the_run_again(done: tuple[Path, dict[str, A
         sum(row["seconds"] for row in record["history"]), abs=0.06
     )
     assert record["seconds"]["this_process"] >= record["seconds"]["evaluate"] >= 0
+    assert 0 < record["seconds"]["train_cpu"] <= 1 + 64 * record["seconds"]["this_process"]
 
 
 def test_weights_and_metrics_are_those_of_the_record(done: tuple[Path, dict[str, Any]]) -> None:
