@@ -61,6 +61,11 @@ def test_weights_that_are_not_the_cards_are_refused(
 
 
 def test_the_zoo_is_the_first_seed_of_the_results() -> None:
+    """The result may have more figures than the card, measured later on the same weights."""
     for name in NAMES:
-        record = Path(zoo.HERE).parents[1] / f"results/scene-digits/small/{name}-seed0.json"
-        assert json.loads(record.read_text()) == zoo.card(name)
+        path = Path(zoo.HERE).parents[1] / f"results/scene-digits/small/{name}-seed0.json"
+        record, card = json.loads(path.read_text()), zoo.card(name)
+        assert record.pop("metrics").items() >= card.pop("metrics").items()
+        assert record.pop("seconds")["train"] == card.pop("seconds")["train"]
+        record.pop("evaluated", None)
+        assert record == card
