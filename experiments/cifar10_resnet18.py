@@ -10,29 +10,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.plans import CONTROLS, Grid, command
+from experiments.command import command
+from experiments.plans import CONTROLS, ON_GPU, Grid
 from partlib import corruptions
 from partlib.recipes import recipe
 
 grid = Grid(module="cifar10_resnet18", recipe=recipe("cifar10/resnet18"), threads=None)
 paper = replace(grid, recipe=recipe("cifar10/resnet18/paper"))
-# AutoAttack on the first 1,000 test images; PGD-20 stands beside it on the same ones.
-ATTACKS = ("natural", "pgd20", "mma", "pgd20@1000", "aa@1000")
 NINE = {
-    label: replace(
-        grid.plan(name, seeds=3, **settings), attacks=ATTACKS, corruptions=corruptions.NAMES
-    )
-    for label, name, settings in (
-        ("at", "at", {}),
-        ("part-s10", "part", {"refresh": 10}),
-        ("part", "part", {}),
-        ("trades", "trades", {}),
-        ("part-trades", "part", {"base": "trades"}),
-        ("part-trades-s10", "part", {"base": "trades", "refresh": 10}),
-        ("mart", "mart", {}),
-        ("part-mart", "part", {"base": "mart"}),
-        ("part-mart-s10", "part", {"base": "mart", "refresh": 10}),
-    )
+    label: replace(what, attacks=ON_GPU, corruptions=corruptions.NAMES, diagnose=True)
+    for label, what in grid.nine(seeds=3).items()
 }
 ONE_SEED = {label: replace(what, seeds=1) for label, what in NINE.items()}
 GROUPS = (

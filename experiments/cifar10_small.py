@@ -7,12 +7,13 @@ Three seeds. PART's low budget is 4/255 here, so that an effect of the map has r
 
 from __future__ import annotations
 
-from experiments.plans import Grid, command
+from experiments.command import command
+from experiments.plans import Grid, diagnosed
 from partlib.recipes import recipe
 
 SEEDS = {"seeds": 3}
 grid = Grid(module="cifar10_small", recipe=recipe("cifar10/small").with_config(epochs=6))
-GROUPS = (
+MEASURED = (
     {
         "at": grid.plan("at", **SEEDS),
         "part": grid.plan("part", **SEEDS),
@@ -22,6 +23,7 @@ GROUPS = (
     },
     {"at-like-part-low4": grid.like("part-low4", **SEEDS)},
 )
+GROUPS = (*MEASURED, diagnosed(*MEASURED))
 
 if __name__ == "__main__":
     command(grid, GROUPS)

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import torch
-import typer
 from torch import nn
 
 from benchmarks.measure import peak_tflops
 from experiments.speed import flops_per_image
 from partlib import checkpoints, data, evaluation, methods, models, results, runs
+from partlib.diagnose import diagnose
 from partlib.methods import Method, control
 from partlib.recipes import Recipe
 from partlib.training import OnEpoch, Row
@@ -35,17 +30,31 @@ CONTROLS = ("-shuffled", "-random", "-oracle", "-inverted", "-published")
 """Ends of the labels of what is put in the place of PART's map."""
 LIKE = ("", "-oracle", "-inverted", "-published")
 """Those that differ in their mean budget; the shuffled and the random map have PART's own."""
+ON_GPU = ("natural", "pgd20", "mma", "pgd20@1000", "aa@1000")
+"""AutoAttack on the first 1,000 test images; PGD-20 stands beside it on the same ones."""
+DIAGNOSED = 100
+"""Test images on which signs of masked gradients are looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What one label means: recipe, method by seed, how many seeds, and what is measured."""
+    """What one label means: recipe, method by seed, how many seeds, and what is measured.
+
+    Attributes:
+        recipe: data set, network and configuration.
+        method: from the seed.
+        seeds: how many, from 0.
+        attacks: see `evaluation.evaluate`.
+        corruptions: see `evaluation.evaluate`.
+        diagnose: whether signs of masked gradients are looked for, see `diagnose.diagnose`.
+    """
 
     recipe: Recipe
     method: Callable[[int], Method]
     seeds: int = 5
     attacks: Sequence[str] = runs.EVAL_ATTACKS
     corruptions: Sequence[str] = ()
+    diagnose: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +93,19 @@ class Grid:
             seeds=seeds,
         )
 
+    def nine(self, *, seeds: int = 5, warmup: int | None = None) -> dict[str, Plan]:
+        """The nine methods of the paper's main table; `warmup` is that of maps for ten epochs."""
+        late = {} if warmup is None else {"warmup": warmup}
+        plans: dict[str, Plan] = {}
+        for base in ("at", "trades", "mart"):
+            part = "part" if base == "at" else f"part-{base}"
+            plans |= {
+                base: self.plan(base, seeds=seeds),
+                part: self.plan("part", base=base, seeds=seeds),
+                f"{part}-s10": self.plan("part", base=base, refresh=10, seeds=seeds, **late),
+            }
+        return plans
+
     def controlled(self, end: str, *, low: float, seeds: int = 5) -> Plan:
         """PART with a control in the place of its map, or with the published rule."""
         if end == "-published":
@@ -117,13 +139,20 @@ class Grid:
             *(("attacks", name) for name in what.attacks),
             *(("corruptions", name) for name in what.corruptions),
             *(("cams", name) for name in self.cams),
+            *([("diagnose", "")] if what.diagnose else ()),
         ]
 
     def missing(self, label: str, what: Plan, seed: int) -> list[tuple[str, str]]:
         """What the result of a run does not have yet."""
         record = self.record(label, seed)
-        done = json.loads(record.read_text())["metrics"] if record.exists() else {}
-        keys = {"attacks": "{}", "corruptions": "corruption/{}", "cams": "cam/{}/iou"}
+        found = json.loads(record.read_text()) if record.exists() else {"metrics": {}}
+        done = found["metrics"].keys() | found.keys()
+        keys = {
+            "attacks": "{}",
+            "corruptions": "corruption/{}",
+            "cams": "cam/{}/iou",
+            "diagnose": "diagnose",
+        }
         return [
             (kind, name) for kind, name in self.wanted(what) if keys[kind].format(name) not in done
         ]
@@ -160,9 +189,14 @@ class Grid:
         for kind, name in self.missing(label, what, seed):
             stop(until)
             start = time.perf_counter()
-            settings: dict[str, Any] = {"attacks": (), kind: (name,)}
-            values = evaluation.evaluate(model, test_set, **settings, progress=True)
-            found["metrics"] |= {key: round(value, 4) for key, value in values.items()}
+            if kind == "diagnose":
+                some = test_set[:DIAGNOSED].to(runs.best_device())
+                report = diagnose(model, some.images, some.labels, steps=10)
+                found["diagnose"] = {f.name: f.passed for f in report.findings}
+            else:
+                settings: dict[str, Any] = {"attacks": (), kind: (name,)}
+                values = evaluation.evaluate(model, test_set, **settings, progress=True)
+                found["metrics"] |= {key: round(value, 4) for key, value in values.items()}
             found["evaluated"] = {"command": command, "commit": results.commit()}
             found["seconds"]["evaluate"] += round(time.perf_counter() - start, 1)
             checkpoints.write_json(record, found)
@@ -187,6 +221,13 @@ class Grid:
         return self.results / f"{label}-seed{seed}.json"
 
 
+def diagnosed(*groups: Mapping[str, Plan]) -> dict[str, Plan]:
+    """All labels of these groups as the last of them has each, with `diagnose` as well."""
+    return {
+        label: replace(what, diagnose=True) for plans in groups for label, what in plans.items()
+    }
+
+
 class TimeUp(Exception):
     """A run was stopped at a moment from which it goes on."""
 
@@ -195,71 +236,3 @@ def stop(until: float) -> None:
     """Raise TimeUp once the time has come, in seconds since the epoch."""
     if time.time() > until:
         raise TimeUp
-
-
-def seconds(text: str) -> float:
-    """A stretch of time such as "9m", "90s" or "2h" in seconds.
-
-    Raises:
-        ValueError: another form.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if match is None:
-        raise ValueError(f'budget: a time such as "9m" is needed, found {text!r}')
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
-    """The command line of a grid.
-
-    Args:
-        grid: where and how.
-        groups: labels and their plans, in the order in which they are run, seed by seed within a
-            group, so that labels keep pace. A group may need results of those before it, and
-            measure more of a label of theirs.
-    """
-
-    def main(
-        label: Annotated[str | None, typer.Argument(help="One label; without it all.")] = None,
-        seed: Annotated[int, typer.Option(help="Its seed.")] = 0,
-        group: Annotated[int, typer.Option(help="Measure what this group does.")] = -1,
-        budget: Annotated[str, typer.Option(help="Stop after so long, such as 9m.")] = "1000h",
-        jobs: Annotated[int, typer.Option(help="Of all: so many processes.")] = 1,
-        show: Annotated[bool, typer.Option("--list", help="Only say what is missing.")] = False,
-    ) -> None:
-        until = time.time() + seconds(budget)
-        if grid.threads and not torch.cuda.is_available():
-            torch.set_num_threads(grid.threads)
-        if label is not None:
-            found = [plans[label] for plans in groups if label in plans]
-            if not found:
-                known = ", ".join(dict.fromkeys(name for plans in groups for name in plans))
-                raise typer.BadParameter(f"one of {known} is needed, found {label!r}")
-            what = found[-1] if group < 0 else groups[group][label]
-            try:
-                grid.measure(label, what, seed, until=until)
-            except TimeUp:
-                print(f"{label} seed {seed}: stopped after {budget}; the same command goes on")
-            return
-
-        def one(job: tuple[int, str, int]) -> None:
-            left = until - time.time()
-            if left > 0:
-                which = "--group {} {} --seed {}".format(*job)
-                call = f"-m experiments.{grid.module} {which} --budget {left:.0f}s"
-                subprocess.run([sys.executable, *call.split()], cwd=ROOT, check=True)
-
-        for i, plans in enumerate(groups):
-            todo = [
-                (i, label, seed)
-                for seed in range(max(what.seeds for what in plans.values()))
-                for label, what in plans.items()
-                if seed < what.seeds and grid.missing(label, what, seed)
-            ]
-            if show:
-                print(*(f"{label} --seed {seed}\n" for _, label, seed in todo), sep="", end="")
-                continue
-            with ThreadPoolExecutor(jobs) as pool:
-                list(pool.map(one, todo))
-
-    typer.run(main)

@@ -12,26 +12,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.plans import CONTROLS, LIKE, QUARTERS, Grid, Plan, command
+from experiments.command import command
+from experiments.plans import CONTROLS, LIKE, QUARTERS, Grid, Plan, diagnosed
 from partlib import corruptions
 from partlib.recipes import recipe
 
 grid = Grid(module="scene_digits", recipe=recipe("scene-digits/small"), cams=("grad_cam",))
 # AutoAttack on 64 images takes as long as training; PGD-20 stands beside it on the same ones.
 AUTOATTACK = ("pgd20@64", "aa@64")
-# A snapshot for ten of eight epochs is taken once, after a quarter of them as in the paper.
-S10 = {"refresh": 10, "warmup": 2}
+# A map for ten of eight epochs is taken once, after a quarter of them as in the paper.
 NINE = {
     "natural": grid.plan("natural"),
-    "at": grid.plan("at"),
-    "part": grid.plan("part"),
-    "part-s10": grid.plan("part", **S10),
-    "trades": grid.plan("trades"),
-    "part-trades": grid.plan("part", base="trades"),
-    "part-trades-s10": grid.plan("part", base="trades", **S10),
-    "mart": grid.plan("mart"),
-    "part-mart": grid.plan("part", base="mart"),
-    "part-mart-s10": grid.plan("part", base="mart", **S10),
+    **grid.nine(warmup=2),
     "part-low4": grid.plan("part", eps_low=4 / 255),
 }
 CORRUPTED = ("natural", "at", "part-s10", "trades", "part-trades-s10", "mart", "part-mart-s10")
@@ -54,7 +46,7 @@ def fully(label: str, what: Plan) -> Plan:
 
 
 FULL = {label: fully(label, what) for label, what in NINE.items()}
-GROUPS: tuple[dict[str, Plan], ...] = (
+MEASURED: tuple[dict[str, Plan], ...] = (
     FULL,
     {f"part{end}-low4": grid.controlled(end, low=4) for end in CONTROLS},
     {f"at-like-part{end}-low4": grid.like(f"part{end}-low4") for end in LIKE},
@@ -71,6 +63,7 @@ GROUPS: tuple[dict[str, Plan], ...] = (
         "uniform-7.5": grid.plan("at", eps=7.5 / 255),
     },
 )
+GROUPS = (*MEASURED, diagnosed(*MEASURED))
 
 if __name__ == "__main__":
     command(grid, GROUPS)

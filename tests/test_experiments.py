@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments import cifar10_resnet18, cifar10_small, plans, scene_digits, speed
+from experiments import (
+    cifar10_resnet18,
+    cifar10_small,
+    command,
+    cost,
+    plans,
+    scene_digits,
+    speed,
+    svhn_resnet18,
+    svhn_small,
+    tiny_imagenet_small,
+    tiny_imagenet_wrn,
+)
 from experiments.plans import Grid, TimeUp
 from partlib import methods, paper
 from partlib.methods import Method
@@ -17,7 +29,15 @@ from partlib.training import Row
 
 GRIDS = {
     module.grid.module: (module.grid, module.GROUPS)
-    for module in (scene_digits, cifar10_small, cifar10_resnet18)
+    for module in (
+        scene_digits,
+        cifar10_small,
+        cifar10_resnet18,
+        svhn_small,
+        svhn_resnet18,
+        tiny_imagenet_small,
+        tiny_imagenet_wrn,
+    )
 }
 
 
@@ -46,8 +66,8 @@ def test_every_label_makes_a_method_of_its_own(name: str) -> None:
     assert set(made.values()) >= {"at", "part"}
 
 
-def test_the_nine_methods_of_the_paper_are_in_both_grids() -> None:
-    for module in (scene_digits, cifar10_resnet18):
+def test_the_nine_methods_of_the_paper_are_in_the_grids() -> None:
+    for module in (scene_digits, cifar10_resnet18, svhn_resnet18, tiny_imagenet_wrn):
         labels = {label for group in module.GROUPS for label in group}
         assert set(paper.METHODS.values()) <= labels
 
@@ -110,10 +130,10 @@ def test_a_mean_budget_is_that_of_the_same_seeds_last_epochs(grid: Grid) -> None
 
 
 def test_a_stretch_of_time_is_read_or_refused() -> None:
-    assert [plans.seconds(text) for text in ("90s", "9m", "1.5h")] == [90, 540, 5400]
+    assert [command.seconds(text) for text in ("90s", "9m", "1.5h")] == [90, 540, 5400]
     for text in ("9", "m", "9 m", "-1s", ""):
         with pytest.raises(ValueError, match="budget: a time"):
-            plans.seconds(text)
+            command.seconds(text)
 
 
 def test_operations_are_those_of_the_literature() -> None:
@@ -128,6 +148,33 @@ def test_operations_are_those_of_the_literature() -> None:
     assert speed.flops_per_image("resnet18", methods.natural()) / at == pytest.approx(
         3 / 23, rel=1e-3
     )
+
+
+def test_a_reported_network_is_diagnosed(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "DIAGNOSED", 40)
+    what = plans.diagnosed({"natural": grid.plan("natural", seeds=1)})["natural"]
+    assert ("diagnose", "") in grid.missing("natural", what, 0)
+    grid.measure("natural", what, 0)
+    found = json.loads(grid.record("natural", 0).read_text())["diagnose"]
+    assert found["budget"] is True
+    assert {"eps", "steps", "fgsm", "gradients"} <= found.keys()
+    assert grid.missing("natural", what, 0) == []
+    for _, groups in (GRIDS["scene_digits"], GRIDS["cifar10_small"], GRIDS["svhn_resnet18"]):
+        assert {label for group in groups for label in group} == {
+            label for label, what in groups[-1].items() if what.diagnose
+        }
+
+
+def test_hours_follow_from_the_rate_and_the_operations() -> None:
+    found = cost.hours(svhn_resnet18.grid, svhn_resnet18.NINE, 1000.0)
+    assert found["at"] == pytest.approx(73_257 * 30 / 1000 / 3600)
+    assert found["part"] / found["at"] == pytest.approx(24 / 23, rel=1e-3)
+    assert list(found) == list(svhn_resnet18.NINE)
+
+
+def test_a_rate_is_measured() -> None:
+    small = replace(svhn_resnet18.grid, recipe=recipe("svhn/small"))
+    assert 0 < cost.images_per_second(small, batch_size=2, batches=1, rounds=1) < 1e6
 
 
 @pytest.mark.slow

@@ -1,0 +1,84 @@
+"""The command line of a grid of runs: all that is missing, one run, or a list."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+import torch
+import typer
+
+from experiments.plans import ROOT, Grid, Plan, TimeUp
+
+
+def seconds(text: str) -> float:
+    """A stretch of time such as "9m", "90s" or "2h" in seconds.
+
+    Raises:
+        ValueError: another form.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if match is None:
+        raise ValueError(f'budget: a time such as "9m" is needed, found {text!r}')
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
+    """The command line of a grid.
+
+    Args:
+        grid: where and how.
+        groups: labels and their plans, in the order in which they are run, seed by seed within a
+            group, so that labels keep pace. A group may need results of those before it, and
+            measure more of a label of theirs.
+    """
+
+    def main(
+        label: Annotated[str | None, typer.Argument(help="One label; without it all.")] = None,
+        seed: Annotated[int, typer.Option(help="Its seed.")] = 0,
+        group: Annotated[int, typer.Option(help="Measure what this group does.")] = -1,
+        budget: Annotated[str, typer.Option(help="Stop after so long, such as 9m.")] = "1000h",
+        jobs: Annotated[int, typer.Option(help="Of all: so many processes.")] = 1,
+        show: Annotated[bool, typer.Option("--list", help="Only say what is missing.")] = False,
+    ) -> None:
+        until = time.time() + seconds(budget)
+        if grid.threads and not torch.cuda.is_available():
+            torch.set_num_threads(grid.threads)
+        if label is not None:
+            found = [plans[label] for plans in groups if label in plans]
+            if not found:
+                known = ", ".join(dict.fromkeys(name for plans in groups for name in plans))
+                raise typer.BadParameter(f"one of {known} is needed, found {label!r}")
+            what = found[-1] if group < 0 else groups[group][label]
+            try:
+                grid.measure(label, what, seed, until=until)
+            except TimeUp:
+                print(f"{label} seed {seed}: stopped after {budget}; the same command goes on")
+            return
+
+        def one(job: tuple[int, str, int]) -> None:
+            left = until - time.time()
+            if left > 0:
+                which = "--group {} {} --seed {}".format(*job)
+                call = f"-m experiments.{grid.module} {which} --budget {left:.0f}s"
+                subprocess.run([sys.executable, *call.split()], cwd=ROOT, check=True)
+
+        for i, plans in enumerate(groups):
+            todo = [
+                (i, label, seed)
+                for seed in range(max(what.seeds for what in plans.values()))
+                for label, what in plans.items()
+                if seed < what.seeds and grid.missing(label, what, seed)
+            ]
+            if show:
+                print(*(f"{label} --seed {seed}\n" for _, label, seed in todo), sep="", end="")
+                continue
+            with ThreadPoolExecutor(jobs) as pool:
+                list(pool.map(one, todo))
+
+    typer.run(main)
