@@ -57,17 +57,12 @@ def images_per_second(grid: Grid, *, batch_size: int, batches: int, rounds: int)
 
 def hours(grid: Grid, plans: dict[str, Plan], rate: float) -> dict[str, float]:
     """Hours of one run of each method, from the rate of AT."""
-    n, side, _ = SETS[grid.recipe.data]
-    base = flops_per_image(grid.recipe.network, grid.recipe.method("at"), side=side)
-    return {
-        label: n
-        * grid.recipe.config.epochs
-        / rate
-        / 3600
-        * flops_per_image(grid.recipe.network, what.method(0), side=side)
-        / base
-        for label, what in plans.items()
+    n = SETS[grid.recipe.data][0]
+    hours_of_at = n * grid.recipe.config.epochs / rate / 3600
+    steps = {
+        label: flops_per_image(grid.recipe.network, what.method(0)) for label, what in plans.items()
     }
+    return {label: hours_of_at * flops / steps["at"] for label, flops in steps.items()}
 
 
 def main() -> None:
