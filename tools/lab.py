@@ -21,6 +21,9 @@ from partlib.models import Classifier, Residual
 from tools.notebooks import write
 from tools.vendor import VENDOR
 
+NETWORKS = ("at", "natural", "part")
+"""Those of the zoo that the lab has; each is 1 MB of script."""
+
 
 def export(folder: Path) -> None:
     """Write the scripts into a folder, which is made anew."""
@@ -30,7 +33,7 @@ def export(folder: Path) -> None:
         shutil.copyfile(source, folder / source.name)
     (wasm,) = VENDOR.glob("*.wasm")
     write(folder / "wasm.js", script("wasm", b64encode(wasm.read_bytes()).decode()))
-    nets = {name: zoo.load(name) for name in zoo.names()}
+    nets = {name: zoo.load(name) for name in NETWORKS}
     for name, net in nets.items():
         write(folder / f"weights-{name}.js", script(f"weights.{name}", network(net)))
     write(folder / "images.js", script("data", images(list(nets.values()))))

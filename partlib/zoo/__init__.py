@@ -1,7 +1,8 @@
 """A zoo of small trained networks that come with the library, each with its card.
 
-They are `small` networks on scene-digits, seed 0. A card is the record of the run that made the
-weights: command, configuration, commit, versions, seconds, metrics, sha256.
+They are `small` networks on scene-digits, seed 0: "natural" training and the nine methods of PART's
+main table, such as "at", "part", "trades" and "part-trades-s10". A card is the record of the run
+that made the weights: command, configuration, commit, versions, seconds, metrics, sha256.
 """
 
 from __future__ import annotations
