@@ -11,18 +11,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.command import command
-from experiments.plans import CONTROLS, ON_GPU, Grid
+from experiments.plans import CONTROLS, Grid, block, diagnosed
 from partlib import corruptions
 from partlib.recipes import recipe
 
 grid = Grid(module="cifar10_resnet18", recipe=recipe("cifar10/resnet18"), threads=None)
 paper = replace(grid, recipe=recipe("cifar10/resnet18/paper"))
-NINE = {
-    label: replace(what, attacks=ON_GPU, corruptions=corruptions.NAMES, diagnose=True)
-    for label, what in grid.nine(seeds=3).items()
-}
-ONE_SEED = {label: replace(what, seeds=1) for label, what in NINE.items()}
-GROUPS = (
+ONE_SEED, NINE = block(grid, corruptions.NAMES)
+MEASURED = (
     {label: ONE_SEED[label] for label in ("at", "part-s10")},
     ONE_SEED,
     NINE,
@@ -33,6 +29,7 @@ GROUPS = (
     {f"part{end}": grid.controlled(end, low=7, seeds=3) for end in CONTROLS if end != "-oracle"},
     {"at-like-part": grid.like("part", seeds=3)},
 )
+GROUPS = (*MEASURED, diagnosed(*MEASURED))
 
 if __name__ == "__main__":
     command(grid, GROUPS)

@@ -26,8 +26,8 @@ from partlib.data import ImageSet
 
 GRIDS = (
     (cifar10_resnet18.grid, cifar10_resnet18.NINE),
-    (svhn_resnet18.grid, svhn_resnet18.NINE),
-    (tiny_imagenet_wrn.grid, tiny_imagenet_wrn.NINE),
+    (svhn_resnet18.grid, svhn_resnet18.GROUPS[-1]),
+    (tiny_imagenet_wrn.grid, tiny_imagenet_wrn.GROUPS[-1]),
 )
 SETS = {"cifar10": (50_000, 32, 10), "svhn": (73_257, 32, 10), "tiny-imagenet": (100_000, 64, 200)}
 """Training images, their side, and classes."""

@@ -221,6 +221,15 @@ class Grid:
         return self.results / f"{label}-seed{seed}.json"
 
 
+def block(grid: Grid, corrupted: Sequence[str] = ()) -> tuple[dict[str, Plan], dict[str, Plan]]:
+    """A block of the paper's main table, for a GPU: the nine methods with one seed, then three."""
+    three = {
+        label: replace(what, attacks=ON_GPU, corruptions=corrupted, diagnose=True)
+        for label, what in grid.nine(seeds=3).items()
+    }
+    return {label: replace(what, seeds=1) for label, what in three.items()}, three
+
+
 def diagnosed(*groups: Mapping[str, Plan]) -> dict[str, Plan]:
     """All labels of these groups as the last of them has each, with `diagnose` as well."""
     return {

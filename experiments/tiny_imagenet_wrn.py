@@ -7,18 +7,12 @@ The nine methods, one seed and then three. `python -m experiments.cost` says how
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from experiments.command import command
-from experiments.plans import ON_GPU, Grid
+from experiments.plans import Grid, block
 from partlib.recipes import recipe
 
 grid = Grid(module="tiny_imagenet_wrn", recipe=recipe("tiny-imagenet/wrn-34-10"), threads=None)
-NINE = {
-    label: replace(what, attacks=ON_GPU, diagnose=True)
-    for label, what in grid.nine(seeds=3).items()
-}
-GROUPS = ({label: replace(what, seeds=1) for label, what in NINE.items()}, NINE)
+GROUPS = block(grid)
 
 if __name__ == "__main__":
     command(grid, GROUPS)
