@@ -1,0 +1,51 @@
+"""What stands in `results/` is sound: each run by itself, whatever it found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RECORDS = {
+    str(path.relative_to(ROOT / "results")): json.loads(path.read_text())
+    for path in sorted(ROOT.glob("results/*/*/*-seed*.json"))
+}
+
+
+def faults(name: str, record: dict[str, Any]) -> list[str]:
+    """What is wrong with a result."""
+    found, metrics = [], record["metrics"]
+    data, network, run = Path(name).parts
+    told = (record["data"], record["network"], f"{record['label']}-seed{record['seed']}.json")
+    if told != (data, network, run):
+        found.append(f"it is of {told}")
+    commits = (record["commit"], record.get("evaluated", {}).get("commit", ""))
+    if any(commit.endswith("+") for commit in commits):
+        found.append("made from code that was not committed")
+    if not {"natural", "pgd20"} <= metrics.keys():
+        found.append("not measured")
+    for strong, pgd in (("aa", "pgd20"), ("aa@64", "pgd20@64"), ("aa@1000", "pgd20@1000")):
+        if strong in metrics and metrics[strong] > metrics[pgd] + 0.5:
+            found.append(f"AutoAttack leaves {metrics[strong]}, PGD-20 {metrics[pgd]}")
+    found += [f"{sign} fails" for sign, passed in record.get("diagnose", {}).items() if not passed]
+    if record.get("n_val", 0) == 0 and len(record["history"]) != record["config"]["epochs"]:
+        found.append("not the last epoch")
+    return found
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_result_is_sound(name: str) -> None:
+    assert faults(name, RECORDS[name]) == []
+
+
+def test_faults_are_seen() -> None:
+    name = "scene-digits/small/at-seed0.json"
+    sound = RECORDS[name]
+    assert faults(name.replace("seed0", "seed1"), sound)
+    assert faults(name, sound | {"commit": sound["commit"] + "+"})
+    assert faults(name, sound | {"metrics": {"natural": 90.0}})
+    strong = sound["metrics"] | {"aa@64": 60.0, "pgd20@64": 59.0}
+    assert faults(name, sound | {"metrics": strong})
+    assert faults(name, sound | {"diagnose": {"steps": False}})
+    assert faults(name, sound | {"history": sound["history"][:-1]})
