@@ -47,6 +47,8 @@ class Plan:
         attacks: see `evaluation.evaluate`.
         corruptions: see `evaluation.evaluate`.
         diagnose: whether signs of masked gradients are looked for, see `diagnose.diagnose`.
+        n_train: see `runs.run`.
+        n_val: see `runs.run`.
     """
 
     recipe: Recipe
@@ -55,6 +57,8 @@ class Plan:
     attacks: Sequence[str] = runs.EVAL_ATTACKS
     corruptions: Sequence[str] = ()
     diagnose: bool = False
+    n_train: int | None = None
+    n_val: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +178,8 @@ class Grid:
                 folder=folder,
                 label=label,
                 command=command,
+                n_train=what.n_train,
+                n_val=what.n_val,
                 verify=self.verify,
                 on_epoch=self._watch(what, seed, until),
             )

@@ -37,6 +37,12 @@ SWEEPS = {
         for cam in ("cam", "xgrad_cam", "layer_cam")
     },
 }
+# Few images at a constant rate, and how well the network does on others after each epoch.
+OVERFITTED = replace(grid, recipe=grid.recipe.with_config(epochs=40, lr=1e-3, schedule="steps"))
+LONG = {
+    f"{name}-long": replace(OVERFITTED.plan(name, seeds=3), n_train=2000, n_val=500)
+    for name in ("at", "part")
+}
 
 
 def fully(label: str, what: Plan) -> Plan:
@@ -55,7 +61,7 @@ MEASURED: tuple[dict[str, Plan], ...] = (
         "uniform-10.5": grid.plan("at", eps=10.5 / 255),
     },
     {label: replace(what, attacks=(*what.attacks, *AUTOATTACK)) for label, what in FULL.items()},
-    SWEEPS,
+    {**SWEEPS, **LONG},
     {f"part{end}": grid.controlled(end, low=7) for end in CONTROLS},
     {f"at-like-part{end}": grid.like(f"part{end}") for end in LIKE},
     {

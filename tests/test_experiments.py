@@ -47,7 +47,7 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grid:
     small = recipe("scene-digits/small").with_config(epochs=2, batch_size=32)
     cut = {"n_train": 64, "n_test": 40}
     whole = plans.runs.run
-    monkeypatch.setattr(plans.runs, "run", lambda *a, **k: whole(*a, **k, **cut, progress=False))
+    monkeypatch.setattr(plans.runs, "run", lambda *a, **k: whole(*a, **k | cut, progress=False))
     return Grid(module="trial", recipe=small, cams=("grad_cam",))
 
 
@@ -78,6 +78,7 @@ def test_labels_say_what_they_are() -> None:
     assert plan["part-oracle"].method(0).settings["eps_low"] == 7 / 255
     assert plan["part-published-low4"].method(0).settings["rule"] == "published"
     assert plan["part-trades-s10"].method(0).settings["refresh"] == 10
+    assert (plan["part-long"].recipe.config.epochs, plan["part-long"].n_val) == (40, 500)
     assert plan["at-eps12"].method(0).eps == 12 / 255
     low, high = plan["quad-br"].method(0).settings, plan["quad-high-br"].method(0).settings
     assert (255 * low["br"], 255 * low["ul"]) == pytest.approx((6, 12))
