@@ -48,7 +48,7 @@ class Sizes:
     device: torch.device
     rounds: int = 5
     network: str = "resnet18"
-    images: int = 32  # attacked, and mapped, at once
+    images: int = 64  # attacked, and mapped, at once
     batch_size: int = 32
     batches: int = 2  # an epoch
     part_batch_size: int = 128  # the recipes' own: a map costs less beside larger batches
