@@ -187,7 +187,8 @@ def by_chance(comparisons: Sequence[Comparison]) -> str:
     spreads = [s for c in comparisons for s in (c.natural, c.robust) if s is not None and s.n > 1]
     found = sum(_sign(s) != 0 for s in spreads)
     return (
-        f"Of {len(spreads)} intervals {found} leave zero out. If nothing differed, about "
+        f"Of {len(spreads)} intervals {found} leave{'s' * (found == 1)} zero out. "
+        f"If nothing differed, about "
         f"{len(spreads) / 20:.1f} would."
     )
 

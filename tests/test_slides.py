@@ -114,6 +114,14 @@ def test_a_full_slide_is_continued() -> None:
     assert sum(len(slide.parts) for slide in found) == 10
 
 
+@pytest.mark.parametrize("rows", [2, 12])
+def test_a_table_takes_its_rows(rows: int) -> None:
+    data = {"text/html": f"<table>{'<tr></tr>' * rows}</table>"}
+    cell = nbformat.v4.new_code_cell("table()")
+    cell.outputs = [nbformat.v4.new_output("display_data", data=data)]
+    assert slides.lines(cell) == rows + 1  # and its caption
+
+
 def test_citations_are_written_out() -> None:
     known = {"a": ("Ada", "1843"), "b": ("Bell et al.", "1900")}
     assert slides.cited("{cite:t}`a` and {cite:p}`a, b`", known) == (
@@ -152,6 +160,7 @@ def test_links_hold_in_the_joined_page(tmp_path: Path) -> None:
             '<a href="#top">top</a><a href="../book/api.html#top">api</a>'
             '<a href="../search.html">search</a><a href="https://example.org">away</a>'
             '<details><summary>s</summary></details><img src="../_images/a.png" alt="a">'
+            '<div class="tag_hide-input"><details class="hide"><pre>reveal</pre></details></div>'
             "</article>"
         )
     page = BeautifulSoup(pdf.joined(tmp_path), "html.parser")
@@ -164,4 +173,5 @@ def test_links_hold_in_the_joined_page(tmp_path: Path) -> None:
     assert {str(i["src"]) for i in page.select("main img")} == {"../html/_images/a.png"}
     assert len(page.select("main details[open]")) == len(listed)
     assert not page.select("main script")
+    assert not page.select("main pre")  # the code of a question, which holds its answer
     assert (ROOT / "tools" / "print.css").exists()

@@ -136,7 +136,9 @@ def test_a_missing_control_is_named(missing: str) -> None:
 def test_false_alarms_are_counted() -> None:
     text = verdict.by_chance(verdict.compare(runs({"part": (3.0, -3.0)})))
     assert text == ("Of 12 intervals 6 leave zero out. If nothing differed, about 0.6 would.")
-    assert "Of 0 intervals 0" in verdict.by_chance(verdict.compare([]))
+    assert "Of 0 intervals 0 leave zero" in verdict.by_chance(verdict.compare([]))
+    one = verdict.compare(runs({"part": (3.0, 0.0)}), verdict.CONTROLS[:1])
+    assert "Of 2 intervals 1 leaves zero" in verdict.by_chance(one)
 
 
 def test_no_comparison_is_refused() -> None:

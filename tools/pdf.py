@@ -3,7 +3,8 @@
     python -m tools.pdf
 
 All pages of the contents become one page, so that the PDF has one numbering and one outline and
-its links lead from chapter to chapter. Widgets show their picture. It is `_build/pdf/book.pdf`.
+its links lead from chapter to chapter. Widgets show their picture; a question is followed by its
+answer, without the code that holds both. It is `_build/pdf/book.pdf`.
 """
 
 import posixpath
@@ -22,7 +23,10 @@ from tools.notebooks import BUILD, ROOT, write
 
 PDF = BUILD / "pdf" / "book.pdf"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-LEFT_OUT = ("script", "style", "button", "input", ".headerlink", "nav", "#contents")
+LEFT_OUT = (
+    "script", "style", "button", "input", ".headerlink", "nav", "#contents",
+    ".tag_hide-input details.hide",
+)  # fmt: skip
 FOOTER = (
     '<div style="width: 100%; text-align: center; font: 8pt system-ui; color: #555">'
     '<span class="pageNumber"></span></div>'

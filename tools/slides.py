@@ -2,10 +2,11 @@
 
     python -m tools.slides
 
-A section is a slide, and goes on below where it is long. Of a paragraph the slide keeps the first
-sentence or two, and the one that leads to what follows; lists, formulas, tables, figures and
-definitions stay whole. All the prose is in the notes (key S). Exercises, solutions and further
-reading stay in the book. The decks are in `_build/slides` and need no network.
+A section is a slide, and goes on below where it is long; what is still too high is shown smaller.
+Of a paragraph the slide keeps the first sentence or two, and the one that leads to what follows;
+lists, formulas, tables, figures and definitions stay whole. All the prose is in the notes (key S).
+Exercises, solutions and further reading stay in the book. The decks are in `_build/slides` and
+need no network.
 """
 
 import html
@@ -37,7 +38,7 @@ KINDS = {1: "title", 2: "beside", 3: "below"}  # by the level of the heading
 LEFT_OUT = {"Exercises", "Further reading"}
 HIDDEN = {"remove-cell", "hide-cell", "parameters", "colab"}
 FULL = 13  # lines of text on a slide
-FIGURE = 8  # lines that a figure takes
+FIGURE = 8  # lines that a figure takes; a table takes its rows
 LINE = 74  # characters
 
 
@@ -180,8 +181,9 @@ def in_short(paragraph: str, leads: bool) -> str:
 def lines(part: Any) -> int:
     """About how many lines a part of a slide takes."""
     if not isinstance(part, str):
-        shown = part.outputs[0].data.get("text/markdown", "\n" * FIGURE) if part.outputs else ""
-        part = shown or part.source
+        data = part.outputs[0].data if part.outputs else {"text/markdown": part.source}
+        rows = data.get("text/html", "").count("<tr")
+        part = data.get("text/markdown") or "\n" * (rows or FIGURE)
     return sum(1 + len(line) // LINE for line in part.split("\n"))
 
 
