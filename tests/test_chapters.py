@@ -283,7 +283,7 @@ def test_06_checkerboard_has_no_place() -> None:
 def test_07_pixel_ag(model: Classifier, name: str, update: Any) -> None:
     important = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(2)) > 0.5
     budget = EPS * torch.where(important, 1.0, 0.25).double()
-    ours = getattr(page("07"), name)(model, X, Y, budget / EPS, EPS, alpha=0.01, steps=4)
+    ours = getattr(page("07"), name)(model, X, Y, budget / EPS, EPS, step_size=0.01, steps=4)
     theirs = attacks.pgd(
         model, X, Y, budget, step_size=0.01, steps=4, random_start=False, update=update
     )
