@@ -71,7 +71,7 @@ notebooks: $(STAMP) ## Run the chapters that changed, at SCALE=cpu, gpu or paper
 	@$(BIN)/python -m tools.notebooks --scale $(SCALE)
 
 test-site: $(STAMP) ## Open every page of the rendered book in a browser and look for faults
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_site.py
+	NEEDED=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_site.py tests/test_lab.py
 
 pdf: $(STAMP) ## Print the rendered book to _build/pdf/book.pdf, with Chromium or Chrome
 	@$(BIN)/python -m tools.pdf
@@ -93,6 +93,7 @@ lab: $(STAMP) ## Open JupyterLab; "Open With > Notebook" on a chapter in book/ch
 	$(BIN)/jupyter lab
 
 serve: ## Serve the rendered book at http://localhost:8000 (PORT=...)
+	@test -f _build/html/index.html || { echo 'There is no book yet: run `make book`'; exit 1; }
 	$(PYTHON) -m http.server --bind localhost --directory _build/html $(PORT)
 
 doctor: $(STAMP) ## Say what this machine has, and what each SCALE takes on it

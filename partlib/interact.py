@@ -57,6 +57,7 @@ for (const figure of document.querySelectorAll('[data-partlib="$name"]:not([data
 }
 </script>
 </figure>""")
+_WIDGET = "application/vnd.jupyter.widget-view+json"
 _CARD = "margin:0;padding:8px;background:#fff;color:#222;color-scheme:light;text-align:left"
 
 
@@ -113,9 +114,11 @@ def slider(
         caption=escape(caption),
         frames=_script(steps),
     )
+    live = _live(draw, values, texts, start, label, frames[start])
     publish(
         {
-            **_live(draw, values, texts, start, label, frames[start])._repr_mimebundle_(),
+            # Written here: the widgets that Colab has, of ipywidgets 7, do not offer it.
+            _WIDGET: {"version_major": 2, "version_minor": 0, "model_id": live.model_id},
             "text/html": html,
             "text/plain": f"<slider: {alt}>",
         }

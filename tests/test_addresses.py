@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 
-from tools import addresses, links, site
+from tools import addresses, colab, links, site
 
 GITHUB = "https://github.com/owner/name"
+GITLAB = "https://gitlab.com/owner/name"
 
 
 @pytest.fixture
@@ -44,6 +45,13 @@ def test_the_repository_is_where_git_got_it(checkout: Path, origin: str, address
     assert addresses.repository() == address
 
 
+def test_a_machine_without_git_has_no_address(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(checkout))
+    assert addresses.repository() == ""
+
+
 def test_the_environment_comes_first(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["git", "-C", str(checkout), "remote", "add", "origin", "git@gitlab.com:other/one"]
     subprocess.run(command, check=True)
@@ -68,7 +76,7 @@ def test_the_pages_are_where_the_environment_says(monkeypatch: pytest.MonkeyPatc
 def options(monkeypatch: pytest.MonkeyPatch, address: str) -> Any:
     monkeypatch.setattr(site, "repository", lambda: address)
     config = SimpleNamespace(html_baseurl="", html_theme_options={"repository_url": "default"})
-    site.set_addresses(SimpleNamespace(), config)  # type: ignore[arg-type]
+    site.set_addresses(SimpleNamespace(srcdir=addresses.ROOT), config)  # type: ignore[arg-type]
     return config.html_theme_options
 
 
@@ -78,12 +86,30 @@ def test_no_address_no_button(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any([found["use_issues_button"], *found["launch_buttons"].values()])
 
 
-def test_colab_opens_what_is_on_github_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colab_opens_what_is_committed_on_github_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for address in (GITHUB, GITLAB):
+        folder = tmp_path / address.split("/")[2]
+        folder.mkdir()
+        notebook = nbformat.v4.new_notebook(cells=[colab.setup_cell(address)])
+        (folder / "chapter.ipynb").write_text(nbformat.writes(notebook))
+        commit(folder)
+    monkeypatch.setattr(site, "git", lambda _, *command: addresses.git(folder, *command))
+    folder = tmp_path / "github.com"
     assert options(monkeypatch, GITHUB)["launch_buttons"]["colab_url"] == site.COLAB
-    found = options(monkeypatch, "https://gitlab.com/owner/name")
+    assert not options(monkeypatch, f"{GITHUB}2")["launch_buttons"]["colab_url"]
+    folder = tmp_path / "gitlab.com"
+    found = options(monkeypatch, GITLAB)
     assert found["use_repository_button"]
     assert found["use_issues_button"]
     assert not found["launch_buttons"]["colab_url"]
+
+
+def commit(folder: Path) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "a"]):
+        subprocess.run(["git", "-C", str(folder), *command], check=True)
 
 
 CHAPTER = "# A chapter\n\nIts first words, which say\nwhat it is about.\n"
@@ -95,6 +121,7 @@ def small_book(tmp_path: Path) -> Path:
     (tmp_path / "index.md").write_text("# The front\n\nHello.\n")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     cells = [nbformat.v4.new_markdown_cell(CHAPTER)]
+    cells.append(colab.setup_cell(GITHUB))
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
     (tmp_path / "chapter.ipynb").write_text(nbformat.writes(notebook))
     (tmp_path / "_toc.yml").write_text("{format: jb-book, root: index, chapters: [file: chapter]}")
@@ -121,6 +148,7 @@ def render(folder: Path, monkeypatch: pytest.MonkeyPatch, **environment: str) ->
 @pytest.mark.slow
 def test_a_book_with_addresses(small_book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = "https://owner.github.io/name/"
+    commit(small_book)
     html, page = render(small_book, monkeypatch, BOOK_REPOSITORY=GITHUB, BOOK_URL=base)
     assert f'href="{site.COLAB}/github/owner/name/blob/main/chapter.ipynb"' in page
     assert f'href="{GITHUB}"' in page

@@ -97,7 +97,7 @@ def test_on_colab_it_installs_the_library_alone(machine: Path, tmp_path: Path) -
         "GIT_CONFIG_VALUE_0": ADDRESS,
     }
     done = run_cell(machine, ADDRESS, **there)
-    if "hatchling" in done.stderr:
+    if "No matching distribution found for hatchling" in done.stderr:
         pytest.skip("the package that builds partlib cannot be had here")
     assert done.returncode == 0, done.stderr
     new = {path.name for path in machine.iterdir() if not path.is_symlink()}

@@ -96,6 +96,12 @@ def test_one_output_holds_both_faces(displayed):
     assert data["text/plain"] == "<slider: noise>"
 
 
+def test_the_widgets_of_colab_do(displayed, monkeypatch):
+    # ipywidgets 7 displays itself in a way of its own.
+    monkeypatch.delattr(ipywidgets.Widget, "_repr_mimebundle_", raising=False)
+    assert show_slider(displayed)[WIDGET]["model_id"] in _instances
+
+
 def test_page_holds_a_picture_for_every_value_without_loss(displayed):
     page = Page(show_slider(displayed)["text/html"])
     for frame, eps in zip(frames_of(page), VALUES, strict=True):

@@ -44,10 +44,30 @@ def test_each_job_ends_by_itself(path: Path) -> None:
         assert not commands or job["timeout-minutes"] <= 360, name
 
 
-def test_a_push_is_tested_as_the_readme_says_and_in_the_browser() -> None:
-    (path,) = (path for path in WORKFLOWS if path.stem == "test")
-    commands = [step["run"] for step in steps(path) if "run" in step]
-    assert commands[:3] == ["make test", "make book", "make test-site"]
+def commands(name: str) -> list[str]:
+    (path,) = (path for path in WORKFLOWS if path.stem == name)
+    return [step["run"] for step in steps(path) if "run" in step]
+
+
+def uses(name: str) -> list[str]:
+    (path,) = (path for path in WORKFLOWS if path.stem == name)
+    return [step["uses"].split("@")[0] for step in steps(path) if "uses" in step]
+
+
+def test_what_each_is_for() -> None:
+    assert commands("test") == ["make test", "make book", "make test-site", "make pdf slides"]
+    assert commands("gpu") == ["make doctor", "make notebooks SCALE=gpu"]
+    assert "actions/upload-artifact" in uses("gpu")
+    assert commands("pages") == ["make book", "make test-site"]
+    assert "actions/deploy-pages" in uses("pages")
+    assert commands("weekly") == [
+        *("make test", "make book", "make test-site"),
+        *("make colab-versions", "make unit nbval"),
+    ]
+    tell = yaml.safe_load((ROOT / ".github/workflows/weekly.yml").read_text())["jobs"]["tell"]
+    assert tell["needs"] == ["newest", "colab"]
+    assert "!success()" in tell["if"]
+    assert "issues.create" in tell["steps"][0]["with"]["script"]
 
 
 def test_actionlint_finds_nothing() -> None:

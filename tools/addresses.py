@@ -6,6 +6,7 @@ BOOK_URL: where the pages will be.
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,15 +25,21 @@ def repository() -> str:
         ValueError: BOOK_REPOSITORY is no such address.
     """
     given = os.environ.get("BOOK_REPOSITORY", "")
-    command = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
-    origin = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    match = HOST.fullmatch(given or origin)
+    match = HOST.fullmatch(given or git(ROOT, "remote", "get-url", "origin"))
     if given and not match:
         raise ValueError(
             "BOOK_REPOSITORY: an address such as https://github.com/OWNER/NAME is needed, "
             f"found {given!r}"
         )
     return "https://{}/{}/{}".format(*match.groups()) if match else ""
+
+
+def git(folder: Path, *command: str) -> str:
+    """What git says of a folder; "" where it fails or there is no git."""
+    if shutil.which("git") is None:
+        return ""
+    whole = ["git", "-C", str(folder), *command]
+    return subprocess.run(whole, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def base_url() -> str:

@@ -34,6 +34,11 @@ def digest_of_sources() -> str:
     return notebooks.digest_of(sources, *(f"{p} {version(p)}" for p in PACKAGES), *where)
 
 
+def is_new() -> bool:
+    """Whether the pages are those that the sources make."""
+    return PAGES.exists() and STAMP.exists() and STAMP.read_text() == digest_of_sources()
+
+
 def render() -> int:
     """Render all pages, unless nothing changed since that went well; returns the exit status.
 
@@ -42,7 +47,7 @@ def render() -> int:
     """
     times.export(TIMES)
     digest = digest_of_sources()
-    if PAGES.exists() and STAMP.exists() and STAMP.read_text() == digest:
+    if is_new():
         print("  unchanged", flush=True)
         return 0
     STAMP.unlink(missing_ok=True)

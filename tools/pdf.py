@@ -18,6 +18,7 @@ from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import sync_playwright
 
 from partlib import __version__
+from tools import book
 from tools.links import SITE
 from tools.notebooks import BUILD, ROOT, write
 
@@ -138,8 +139,8 @@ def joined(site: Path) -> str:
 
 def main() -> int:
     """Print the book; returns the exit status."""
-    if not (SITE / "index.html").exists():
-        print("There is no book yet: run `make book`", file=sys.stderr)
+    if not book.is_new():
+        print("The book is not rendered, or older than its sources: run `make book`")
         return 1
     page_file = PDF.with_suffix(".html")
     write(page_file, joined(SITE))

@@ -2,13 +2,14 @@
 
 import re
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from tools.addresses import BRANCH, base_url, repository
+from tools.addresses import BRANCH, base_url, git, repository
 from tools.notebooks import write
 
 COLAB = "https://colab.research.google.com"
@@ -51,9 +52,15 @@ def set_addresses(app: Sphinx, config: Config) -> None:
         "repository_branch": BRANCH,
         "use_repository_button": bool(address),
         "use_issues_button": "bitbucket" not in address and bool(address),
-        # Colab opens notebooks of GitHub only.
-        "launch_buttons": {"colab_url": COLAB if "github.com" in address else ""},
+        "launch_buttons": {"colab_url": COLAB if opens_in_colab(app, address) else ""},
     }
+
+
+def opens_in_colab(app: Sphinx, address: str) -> bool:
+    """Whether Colab, which opens committed notebooks of GitHub, finds there where the library is."""
+    wanted = f"git+{address}@v"
+    committed = git(Path(app.srcdir), "grep", "-lF", wanted, "HEAD", "--", "*.ipynb")
+    return "github.com" in address and bool(committed)
 
 
 def describe(
