@@ -173,8 +173,14 @@ def differences(runs: Iterable[dict[str, Any]], label: str, base: str, metric: s
         label: which runs.
         base: the runs to compare with.
         metric: a key of their metrics, such as "pgd20".
+
+    Raises:
+        ValueError: not all of them were measured on the same images.
     """
-    runs = list(runs)
+    runs = [run for run in runs if run["label"] in (label, base)]
+    names = {name for run in runs if (name := _name(run, metric)) is not None}
+    if len(names) > 1:
+        raise ValueError(f"runs: {metric} on the same images is needed, found {sorted(names)}")
     ours, theirs = _by_seed(runs, label, metric), _by_seed(runs, base, metric)
     return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
 

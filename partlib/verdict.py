@@ -44,6 +44,18 @@ CONTROLS: tuple[Question, ...] = (
 MAP = 3
 """The first so many of `CONTROLS` say whether the map matters."""
 
+ON_THE_MAP = {
+    "better": "**The map matters**: PART is better than each control that has its mean budget.",
+    "worse": "**The map matters, and harms**: PART is worse than each control that has its mean "
+    "budget.",
+    "traded": "**The map trades**: against each control that has its mean budget, PART is higher "
+    "in one accuracy and lower in the other.",
+    "not shown to differ": "**Nothing here shows that the map matters**: PART is not shown to "
+    "differ from any control that has its mean budget.",
+    "mixed": "**It is mixed** whether the map matters.",
+}
+"""What follows if PART compares in this way with each of those controls, or not in one way."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -82,7 +94,7 @@ class Comparison:
         return {
             "comparison": self.name,
             "isolates": self.isolates,
-            "seeds": NOT_RUN if self.natural is None else str(self.natural.n),
+            "seeds": str(min((s.n for s in (self.natural, self.robust) if s), default=0)),
             "natural": _interval(self.natural),
             robust: _interval(self.robust),
             "finding": self.finding,
@@ -164,18 +176,10 @@ def on_the_map(comparisons: Sequence[Comparison]) -> str:
     missing = [c.name for c in deciding if c.finding in ("not run", "one seed")]
     if missing:
         return f"Whether the map matters: **{NOT_RUN}** with several seeds ({'; '.join(missing)})."
-    findings = {c.name: c.finding for c in deciding}
-    if set(findings.values()) == {"better"}:
-        head = "**The map matters**: PART is better than each control that has its mean budget."
-    elif "better" in findings.values():
-        head = "**It is mixed** whether the map matters."
-    else:
-        head = (
-            "**Nothing here shows that the map matters**: PART is better than none of the "
-            "controls that have its mean budget."
-        )
-    details = [f"{name}: {_words(c)}" for name, c in zip(findings, deciding, strict=True)]
-    return f"{head} In points, {'; '.join(details)}.{_unseen(deciding)}"
+    findings = {c.finding for c in deciding}
+    alike = findings.pop() if len(findings) == 1 else "mixed"
+    details = [f"{c.name}: {_words(c)}" for c in deciding]
+    return f"{ON_THE_MAP[alike]} In points, {'; '.join(details)}.{_unseen(deciding)}"
 
 
 def by_chance(comparisons: Sequence[Comparison]) -> str:

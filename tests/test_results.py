@@ -125,6 +125,9 @@ def test_a_metric_may_be_of_the_first_images_alone() -> None:
     runs[1]["n_test"] = 1000
     with pytest.raises(ValueError, match=r"runs: pgd20 on one number .* found \[1000, 2000\]"):
         results.images(runs, "pgd20")
+    runs[1] |= {"label": "part", "metrics": {"aa": 51.0}}
+    with pytest.raises(ValueError, match=r"runs: aa on the same images .* \['aa', 'aa@64'\]"):
+        results.paired(runs, "part", "at", "aa")
 
 
 def test_spread_is_the_plain_mean_and_deviation() -> None:

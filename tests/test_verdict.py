@@ -56,6 +56,8 @@ def test_one_seed_and_no_run_are_called_that() -> None:
     none = Comparison("a − b", "all", differs(2), None)
     assert none.finding == "not run"
     assert none.row()["PGD-20"] == "not run"
+    assert [c.row()["seeds"] for c in (one, none)] == ["1", "5"]
+    assert Comparison("a − b", "all", differs(2), spread([1.0])).row()["seeds"] == "1"
 
 
 def test_comparisons_are_paired_by_seed_and_of_the_suffix() -> None:
@@ -115,8 +117,8 @@ def test_the_map_follows_the_figures() -> None:
     assert nothing.startswith("**Nothing here shows that the map matters**")
     (hidden,) = re.findall(r"effects of up to ([\d.]+) points may still hide", nothing)
     assert 0 < float(hidden) < 3
-    for worse in ((-3.0, 0.0), (3.0, -3.0)):
-        assert on_the_map({"part": worse}).startswith("**Nothing here shows")
+    assert on_the_map({"part": (-3.0, 0.0)}).startswith("**The map matters, and harms**")
+    assert on_the_map({"part": (3.0, -3.0)}).startswith("**The map trades**")
     mixed = on_the_map({"part": (3.0, 0.0), "part-random": (3.0, 0.0)})
     assert mixed.startswith("**It is mixed**")
     assert re.search(r"PART − random: natural [^;]*, not shown to differ", mixed)
