@@ -77,6 +77,7 @@ def main_beside(architecture: str, dataset: str) -> list[dict[str, str]]:
     Returns:
         Nine rows of texts: the method, and for each accuracy "NAME, paper" and "NAME, here", as
         mean ± standard deviation. What was not run says so; the paper's figure never stands in.
+        What was run has "seeds here" as well, and each "NAME, difference", in points.
 
     Raises:
         ValueError: a pair that is not in the paper.
@@ -90,10 +91,15 @@ def main_beside(architecture: str, dataset: str) -> list[dict[str, str]]:
     table = []
     for row in main_table():
         if (row["architecture"], row["dataset"]) == (architecture, dataset):
+            label = METHODS[row["method"]]
             line = {"method": row["method"]}
+            if found := results.values(runs, label, "natural"):
+                line["seeds here"] = str(len(found))
             for metric, word in METRICS.items():
                 line[f"{word}, paper"] = f"{row[metric]:.2f} ± {row[metric + '_std']:.2f}"
-                line[f"{word}, here"] = measured(runs, METHODS[row["method"]], metric)
+                line[f"{word}, here"] = measured(runs, label, metric)
+                if ours := results.over_seeds(runs, label, metric):
+                    line[f"{word}, difference"] = f"{ours.mean - row[metric]:+.2f}"
             table.append(line)
     return table
 

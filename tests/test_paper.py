@@ -81,6 +81,9 @@ def test_measured_figures_stand_beside_the_papers(own_results: Path) -> None:
     assert row["AA, here"] == "47.50"
     assert row["MMA, here"] == "not run"
     assert row["AA, paper"] == "41.41 ± 0.14"
+    assert row["AA, difference"] == "+6.09"
+    assert row["seeds here"] == "2"
+    assert "MMA, difference" not in row
 
 
 def test_a_setting_that_the_paper_has_not_is_refused() -> None:

@@ -97,7 +97,7 @@ def test_page(browser: Any, origin: str, name: str, width: int, theme: str, othe
         if wide > width:
             found.append(f"{scheme}: {wide} wide, by {page.evaluate(WIDEST)}")
         for violation in axe.run(page, options=QUICK).response["violations"]:
-            nodes = [(node["html"][:200], node["failureSummary"]) for node in violation["nodes"][:3]]
+            nodes = [(n["html"][:200], n["failureSummary"]) for n in violation["nodes"][:3]]
             if violation["impact"] in ("serious", "critical"):
                 found.append(f"{scheme}: {violation['id']}: {nodes}")
         height = min(8000, page.evaluate("document.documentElement.scrollHeight"))

@@ -23,7 +23,10 @@ from tools.links import SITE
 from tools.notebooks import BUILD, ROOT, write
 
 PDF = BUILD / "pdf" / "book.pdf"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+BROWSERS = (
+    "chromium", "chromium-browser", "google-chrome", "chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)  # fmt: skip
 LEFT_OUT = (
     "script", "style", "button", "input", ".headerlink", "nav", "#contents",
     ".tag_hide-input details.hide",
@@ -140,13 +143,18 @@ def joined(site: Path) -> str:
 def main() -> int:
     """Print the book; returns the exit status."""
     if not book.is_new():
-        print("The book is not rendered, or older than its sources: run `make book`")
+        print("The book is missing or older than its sources: run `make book`", file=sys.stderr)
+        return 1
+    try:
+        path = browser()
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
         return 1
     page_file = PDF.with_suffix(".html")
     write(page_file, joined(SITE))
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
-            executable_path=browser(), args=["--no-sandbox", "--allow-file-access-from-files"]
+            executable_path=path, args=["--no-sandbox", "--allow-file-access-from-files"]
         )
         page = started.new_page()
         page.goto(page_file.as_uri())

@@ -57,7 +57,7 @@ def set_addresses(app: Sphinx, config: Config) -> None:
 
 
 def opens_in_colab(app: Sphinx, address: str) -> bool:
-    """Whether Colab, which opens committed notebooks of GitHub, finds there where the library is."""
+    """Whether the committed notebooks, which Colab opens from GitHub, say where the library is."""
     wanted = f"git+{address}@v"
     committed = git(Path(app.srcdir), "grep", "-lF", wanted, "HEAD", "--", "*.ipynb")
     return "github.com" in address and bool(committed)
