@@ -9,10 +9,15 @@ lab.gradient = (net, x, y) =>
     return tf.grad(loss)(x);
   });
 
+// TensorFlow.js's own sign is 0 below about 1e-7 in WebAssembly; many gradients are smaller.
+lab.sign = (x) =>
+  tf.sub(tf.cast(tf.greater(x, 0), "float32"), tf.cast(tf.less(x, 0), "float32"));
+
 // One signed step up the loss, brought back into the budget and into [0, 1].
 lab.step = (net, x, adversarial, y, budget, stepSize) =>
   tf.tidy(() => {
-    const moved = tf.add(adversarial, tf.mul(stepSize, tf.sign(lab.gradient(net, adversarial, y))));
+    const signs = lab.sign(lab.gradient(net, adversarial, y));
+    const moved = tf.add(adversarial, tf.mul(stepSize, signs));
     const low = tf.maximum(tf.sub(x, budget), 0);
     const high = tf.minimum(tf.add(x, budget), 1);
     return tf.minimum(tf.maximum(moved, low), high);

@@ -25,18 +25,20 @@ lab.useBrush = (canvas, state, weights, painted, moved) => {
   };
 
   canvas.onpointerdown = (event) => {
+    if (event.button || event.ctrlKey) return; // with Ctrl it is a Mac's right button
     canvas.setPointerCapture(event.pointerId);
     [state.row, state.column] = point(event);
     dab();
     painted();
   };
   canvas.onpointermove = (event) => {
-    if (canvas.hasPointerCapture(event.pointerId)) stroke(point(event));
+    if (event.buttons & 1 && canvas.hasPointerCapture(event.pointerId)) stroke(point(event));
   };
 
   const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   let down = false; // while the space bar is down, moving paints
   canvas.onkeydown = (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own, such as Back
     if (event.key === " ") {
       down = true;
       dab();

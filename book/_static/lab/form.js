@@ -52,6 +52,11 @@ lab.slider = (label, { min, max, step }, text, changed) => {
   return { node, set, enable };
 };
 
+// A new text only where it differs: what is told aloud is not told again.
+lab.say = (node, text) => {
+  if (node.textContent !== text) node.textContent = text;
+};
+
 // A canvas with a title and a line below; `show` says in words what is drawn.
 lab.figure = (title, aria = { role: "img" }) => {
   const canvas = lab.element("canvas", { aria });
@@ -62,7 +67,11 @@ lab.figure = (title, aria = { role: "img" }) => {
     line.textContent = text;
     canvas.setAttribute("aria-label", alt);
   };
-  return { node, canvas, heading, show };
+  const clear = () => {
+    canvas.width = canvas.height = lab.SIDE;
+    show("");
+  };
+  return { node, canvas, show, clear };
 };
 
 // Probabilities before and after, as bars with their numbers.

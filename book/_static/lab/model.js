@@ -1,21 +1,24 @@
 // The zoo's `small` networks in TensorFlow.js: images (N, 32, 32, 3) in [0, 1] to logits (N, 10).
 "use strict";
 
-var lab = { weights: {} }; // the other scripts add to it
-
 lab.decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
 // WebAssembly where the browser has it, plain JavaScript where not. WebGL is left out: on some
 // devices it computes in half precision.
 lab.start = async () => {
+  if (!(tf.wasm && lab.wasm && (await lab.assembly()))) await tf.setBackend("cpu");
+  await tf.ready();
+  lab.viridis = lab.decode(lab.data.viridis.bytes);
+};
+
+lab.assembly = () => {
   const url = URL.createObjectURL(new Blob([lab.decode(lab.wasm)], { type: "application/wasm" }));
   lab.wasm = null;
   tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
   const kinds = ["", "-simd", "-threaded-simd"]; // the library wants all named, and takes -simd
   const paths = kinds.map((kind) => [`tfjs-backend-wasm${kind}.wasm`, url]);
   tf.wasm.setWasmPaths(Object.fromEntries(paths), true);
-  if (!(await tf.setBackend("wasm").catch(() => false))) await tf.setBackend("cpu");
-  await tf.ready();
+  return tf.setBackend("wasm").catch(() => false);
 };
 
 // What tools/lab.py wrote, as a network. `features` and `head` are those of partlib.models.

@@ -2,8 +2,6 @@
 "use strict";
 
 {
-const HERE = document.currentScript.src;
-const MODELS = { natural: "Natural", at: "AT", part: "PART" };
 const START = {
   image: 3, model: "natural", attack: "fgsm", eps: 8, steps: 10, stepSize: 2, map: "everywhere",
 };
@@ -14,64 +12,54 @@ const TIMES = 8; // how far the perturbation is enlarged: 16/255 just fits
 const share = (part) => part.reduce((sum, value) => sum + value, 0) / part.length;
 const values = ({ bytes }) => Float32Array.from(lab.decode(bytes), (value) => value / 255);
 
-// A network, loaded when it is first asked for: each is nearly as large as all else on the page.
-const nets = {};
-const network = (name) =>
-  (nets[name] ??= new Promise((resolve, reject) => {
-    const script = lab.element("script", { src: new URL(`weights-${name}.js`, HERE) });
-    script.onload = () => resolve(lab.build(lab.weights[name]));
-    script.onerror = () => {
-      delete nets[name];
-      reject(new Error(`the weights of ${MODELS[name]} did not load`));
-    };
-    document.head.append(script);
-  }));
-
-// All that is shown of an image: pixels, probabilities, heat and its important pixels.
-const look = (net, x) => {
-  const [odds, heat] = tf.tidy(() => [tf.softmax(net.logits(x)), lab.cam(net, x)]);
-  const seen = { pixels: x.dataSync(), odds: [...odds.dataSync()], heat: heat.dataSync() };
-  tf.dispose([odds, heat]);
-  const best = seen.odds.indexOf(Math.max(...seen.odds));
-  const text = `${lab.data.names[best]} ${lab.percent(seen.odds[best])}`;
-  return { ...seen, important: lab.important(seen.heat), best, text };
-};
-
-const attack = async (net, x, y, weights, { attack, eps, steps, stepSize }, pause) => {
-  const shape = [1, lab.SIDE, lab.SIDE, 1];
-  const budget = tf.tidy(() => tf.mul(tf.tensor(weights, shape), eps / 255));
-  try {
-    if (attack === "fgsm") return lab.fgsm(net, x, y, budget);
-    return await lab.pgd(net, x, y, budget, { stepSize: stepSize / 255, steps, pause });
-  } finally {
-    budget.dispose();
-  }
-};
-
-// Build a lab in an element; returns a function that changes its settings.
-const mount = (root) => {
+// Build a lab in an element; returns a function that sets it up anew.
+lab.mount = (root, settings) => {
   const { names, labels } = lab.data;
   const [images, masks] = [values(lab.data.pixels), values(lab.data.masks)];
   const cells = lab.SIDE ** 2;
   const pixels = () => images.subarray(3 * cells * state.image, 3 * cells * (state.image + 1));
   const mask = () => masks.subarray(cells * state.image, cells * (state.image + 1));
-  const state = { ...START, level: 0, size: 5, row: 16, column: 16, quarter: -1 };
+  const state = { level: 0, size: 5, row: 16, column: 16 };
   let weights = lab.maps.everywhere();
+  let map; // the loaded map, until the reader paints
   let clean = {}; // the network's look at the image itself
   let run = 0;
 
+  // Budget maps: name, weights, and the settings that they depend on.
   const maps = {
     everywhere: ["ε everywhere", () => lab.maps.everywhere()],
-    quarter: ["Forbid a quarter", () => lab.maps.quarter((state.quarter = (state.quarter + 1) % 4))],
-    cam: ["Important (CAM)", () => lab.maps.mask(clean.important, 1, 0)],
-    part: ["PART: 7/8 elsewhere", () => lab.maps.mask(clean.important, 1, 7 / 8)],
-    digit: ["The digit", () => lab.maps.mask(mask(), 1, 0)],
-    invert: ["Invert", () => lab.maps.invert(weights)],
+    quarter: ["Forbid a quarter", () => lab.maps.quarter(state.quarter)],
+    cam: ["Important (CAM)", () => lab.maps.mask(clean.important, 1, 0), "image", "model"],
+    part: ["PART: 7/8 elsewhere", () => lab.maps.mask(clean.important, 1, 7 / 8), "image", "model"],
+    digit: ["The digit", () => lab.maps.mask(mask(), 1, 0), "image"],
+    invert: ["Invert"],
+  };
+  const looked = () => clean.image === state.image && clean.model === state.model;
+  const depends = (key) => maps[map.name]?.slice(2).includes(key);
+  const fill = () => {
+    map.due = depends("model") && !looked(); // then `compute` fills it
+    if (map.due) return;
+    weights = maps[map.name][1]();
+    if (map.inverted) weights = lab.maps.invert(weights);
+  };
+  const load = (name) => {
+    if (name === "quarter") state.quarter = (state.quarter + 1) % 4;
+    if (name !== "invert") map = { name };
+    else map.inverted = !map.inverted || map.name === "painted";
+    if (map.name === "painted") weights = lab.maps.invert(weights);
+    else fill();
+  };
+  const titleOfMap = () => {
+    const title = maps[map.name]?.[0] ?? map.name;
+    const which = map.name === "quarter" ? `: ${QUARTERS[state.quarter]}` : "";
+    const wait = map.due ? ", waiting for the network" : "";
+    return `Budget map: ${title}${which}${map.inverted ? ", inverted" : ""}${wait}`;
   };
 
   // The parts
   const to = (key) => (value) => {
     state[key] = value;
+    if (depends(key)) fill();
     update();
   };
   const thumbs = labels.map((label, i) => {
@@ -83,7 +71,7 @@ const mount = (root) => {
   const halves = { min: 0.5, max: 8, step: 0.5 };
   const form = {
     image: lab.choice("Picture", thumbs, "lab-thumbs", to("image")),
-    model: lab.choice("Network", Object.entries(MODELS), "lab-choice", to("model")),
+    model: lab.choice("Network", Object.entries(lab.MODELS), "lab-choice", to("model")),
     attack: lab.choice("Attack", attacks, "lab-choice", to("attack")),
     eps: lab.slider("ε", { min: 0, max: 16, step: 1 }, lab.over255, to("eps")),
     steps: lab.slider("Steps", { min: 1, max: 40, step: 1 }, String, to("steps")),
@@ -106,11 +94,15 @@ const mount = (root) => {
   const { canvas } = figures.budget;
 
   // Drawing
+  const titleOfCell = () => {
+    const budget = weights[state.row * lab.SIDE + state.column] * state.eps;
+    return `Row ${state.row + 1}, column ${state.column + 1}: budget ${lab.over255(budget)}`;
+  };
   const drawBudget = () => {
     lab.drawMap(canvas, pixels(), weights.map((weight) => weight / 2));
-    if (document.activeElement === canvas) {
-      lab.drawBrush(canvas, lab.brush(state.row, state.column, state.size));
-    }
+    const brushing = document.activeElement === canvas;
+    if (brushing) lab.drawBrush(canvas, lab.brush(state.row, state.column, state.size));
+    lab.say(place, brushing ? titleOfCell() : titleOfMap());
     const mean = lab.over255(share(weights) * state.eps);
     const text = `mean ${mean}, ${lab.percent(share(weights.map((w) => w === 0)))} forbidden`;
     const keys = "Arrow keys move the brush, with Shift by four cells; space paints.";
@@ -128,52 +120,62 @@ const mount = (root) => {
       lab.drawMap(figure.canvas, seen.pixels, seen.heat, seen.important);
       figure.show(`outlined: ${lab.percent(share(seen.important))} important`);
     }
+    table.node.hidden = false;
     table.show(1, clean, label);
     table.show(2, after, label);
     const [was, is] = [clean, after].map(({ odds }) => lab.percent(odds[label]));
     const fooled = after.best !== label;
     verdict.classList.toggle("lab-fooled", fooled);
     const said = fooled
-      ? `Fooled: ${MODELS[state.model]} read ${clean.text} and now reads ${after.text}.`
-      : `Holds: ${MODELS[state.model]} still reads ${names[label]}, ${was} before and ${is} after.`;
+      ? `Fooled: ${lab.MODELS[state.model]} read ${clean.text} and now reads ${after.text}.`
+      : `Holds: ${lab.MODELS[state.model]} still reads ${names[label]}, ${was} before and ${is} after.`;
     const zero = Math.max(...weights) * state.eps ? "" : " The budget is 0, nothing may change.";
-    if (verdict.textContent !== said + zero) verdict.textContent = said + zero;
+    lab.say(verdict, said + zero);
   };
 
-  // Computing
-  const load = (name) => {
-    weights = maps[name][1]();
-    const which = name === "quarter" ? `: ${QUARTERS[state.quarter]}` : "";
-    place.textContent = `Budget map: ${maps[name][0]}${which}`;
+  const drawNothing = () => {
+    const { image, change, adversarial, before, after } = figures;
+    for (const figure of [image, change, adversarial, before, after]) figure.clear();
+    table.node.hidden = true;
+    spent.textContent = "";
+    verdict.classList.remove("lab-fooled");
   };
+
+  // Computing: a newer run ends an older one, whose result or failure nobody waits for.
   const compute = async (ticket) => {
-    const net = await network(state.model);
+    const net = await lab.network(state.model);
     if (ticket !== run) return;
     const x = tf.tensor(pixels(), [1, lab.SIDE, lab.SIDE, 3]);
-    if (clean.net !== net || clean.image !== state.image) {
-      clean = { ...look(net, x), net, image: state.image };
+    try {
+      const { image, model } = state;
+      if (!looked()) clean = { ...lab.look(net, x), image, model };
+      if (map.due) fill();
+      drawBudget();
+      const start = performance.now();
+      let rested = start;
+      const pause = async () => {
+        if (performance.now() - rested < 30) return true;
+        await new Promise((resolve) => setTimeout(resolve)); // the page gets its turn
+        rested = performance.now();
+        return ticket === run;
+      };
+      const adversarial = await lab.attack(net, x, [labels[image]], weights, state, pause);
+      if (!adversarial) return;
+      drawRest(lab.look(net, adversarial));
+      adversarial.dispose();
+      const time = Math.max(1, Math.round(performance.now() - start));
+      spent.textContent = `Computed in this page in ${time} ms.`;
+      root.setAttribute("aria-busy", "false");
+    } finally {
+      x.dispose();
     }
-    if (state.map) load(state.map);
-    state.map = null;
-    drawBudget();
-    const start = performance.now();
-    let rested = start;
-    const pause = async () => {
-      if (performance.now() - rested < 30) return true;
-      await new Promise((resolve) => setTimeout(resolve)); // the page gets its turn
-      rested = performance.now();
-      return ticket === run; // a newer run ends this one
-    };
-    const adversarial = await attack(net, x, [labels[state.image]], weights, state, pause);
-    x.dispose();
-    if (!adversarial) return;
-    drawRest(look(net, adversarial));
-    adversarial.dispose();
-    const time = Math.max(1, Math.round(performance.now() - start));
-    spent.textContent = `Computed in this page in ${time} ms.`;
+  };
+  const stop = (error) => {
+    console.error(error);
+    drawNothing();
+    lab.say(verdict, `The lab stopped: ${error.message}. Any change tries again.`);
     root.setAttribute("aria-busy", "false");
   };
-  const stop = (error) => (verdict.textContent = `The lab stopped: ${error.message}.`);
   const update = () => {
     const ticket = ++run;
     root.setAttribute("aria-busy", "true");
@@ -182,23 +184,29 @@ const mount = (root) => {
     form.stepSize.enable(state.attack === "pgd");
     drawBudget();
     // A moment later, so that the moves of one moment are one run.
-    setTimeout(() => ticket === run && compute(ticket).catch(stop));
+    setTimeout(() => {
+      if (ticket === run) compute(ticket).catch((error) => ticket === run && stop(error));
+    });
   };
 
-  const moved = () => {
-    drawBudget();
-    const budget = weights[state.row * lab.SIDE + state.column] * state.eps;
-    place.textContent =
-      `Row ${state.row + 1}, column ${state.column + 1}: budget ${lab.over255(budget)}`;
-  };
   const painted = () => {
-    moved();
+    map = { name: "painted" };
     update();
   };
-  lab.useBrush(canvas, state, () => weights, painted, moved);
+  lab.useBrush(canvas, state, () => weights, painted, drawBudget);
+  const setUp = (settings) => {
+    const { map: name, ...rest } = { ...START, quarter: -1, ...settings };
+    Object.assign(state, rest);
+    load(name);
+    update();
+  };
 
-  const buttons = Object.entries(maps).map(([map, [text]]) =>
-    lab.element("button", { type: "button", data: { map }, onclick: () => to("map")(map) }, text),
+  const press = (name) => () => {
+    load(name);
+    update();
+  };
+  const buttons = Object.entries(maps).map(([name, [text]]) =>
+    lab.element("button", { type: "button", data: { map: name }, onclick: press(name) }, text),
   );
   const row = (...nodes) => lab.element("div", { className: "lab-row" }, ...nodes);
   root.replaceChildren(
@@ -213,26 +221,7 @@ const mount = (root) => {
     table.node,
     spent,
   );
-  update();
-  return (settings) => {
-    Object.assign(state, settings);
-    update();
-  };
+  setUp(settings);
+  return setUp;
 };
-
-// Mount every lab of the page; a button with `data-lab` sets the first one up.
-(async () => {
-  await lab.start();
-  lab.viridis = lab.decode(lab.data.viridis.bytes);
-  lab.network = network; // for whoever drives the lab from outside
-  const roots = [...document.querySelectorAll(".attack-lab")];
-  const [set] = roots.map(mount);
-  for (const button of document.querySelectorAll("button[data-lab]")) {
-    button.hidden = false;
-    button.onclick = () => {
-      set({ ...START, quarter: -1, ...JSON.parse(button.dataset.lab) });
-      roots[0].scrollIntoView();
-    };
-  }
-})();
 }
