@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import test_lab
 
 from tools import book, links, pdf
 from tools.notebooks import BUILD
@@ -117,6 +118,24 @@ WIDEST = """
   return box.right > innerWidth + 1 && box.width > 0 && !e.closest("[style*='overflow']");
 }).slice(0, 3).map((e) => `${e.localName}.${e.className} ${e.textContent.slice(0, 40)}`).join("; ")
 """
+
+
+@pytest.mark.parametrize("check", test_lab.CHECKS, ids=lambda check: check.__name__)
+def test_the_lab(browser: Any, origin: str, check: Any) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    lab = test_lab.Lab(page, f"{origin}/book/lab.html")
+    check(lab)
+    page.close()
+    assert lab.problems == []
+
+
+@pytest.mark.parametrize("name", test_lab.PANELS)
+def test_a_chapter_opens_the_lab(browser: Any, origin: str, name: str) -> None:
+    page = browser.new_page()
+    lab = test_lab.Lab(page, f"{origin}/notebooks/{name}.html", wait=False)
+    test_lab.check_panel(lab, name)
+    page.close()
+    assert lab.problems == []
 
 
 def test_the_dark_theme_leaves_adversarial_images_as_they_are(browser: Any, origin: str) -> None:

@@ -70,6 +70,8 @@ def describe(
     if doctree is None:
         return
     context["body"] = mended(context["body"])
+    if 'class="lab-here"' in context["body"]:
+        app.add_js_file("lab/open.js", loading_method="defer")
     first = next(iter(doctree.findall(nodes.paragraph)), None)
     words = " ".join(first.astext().split()) if first else ""
     if len(words) > 200:
