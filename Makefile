@@ -71,7 +71,7 @@ notebooks: $(STAMP) ## Run the chapters that changed, at SCALE=cpu, gpu or paper
 	@$(BIN)/python -m tools.notebooks --scale $(SCALE)
 
 test-site: $(STAMP) ## Open every page of the rendered book in a browser and look for faults
-	NEEDED=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_site.py tests/test_lab.py
+	NEEDED=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_site.py tests/test_lab*.py
 
 pdf: $(STAMP) ## Print the rendered book to _build/pdf/book.pdf, with Chromium or Chrome
 	@$(BIN)/python -m tools.pdf

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from lab_page import browser, fresh, opened, page_file  # noqa: F401 (fixtures)
 
 # The same examples in every run; how long one takes depends on the machine.
 settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)

@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-import test_lab
+from lab_page import CHECKS, PANELS, Lab, check_panel
 
 from tools import book, links, pdf
 from tools.notebooks import BUILD
@@ -120,20 +120,20 @@ WIDEST = """
 """
 
 
-@pytest.mark.parametrize("check", test_lab.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_the_lab(browser: Any, origin: str, check: Any) -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    lab = test_lab.Lab(page, f"{origin}/book/lab.html")
+    lab = Lab(page, f"{origin}/book/lab.html")
     check(lab)
     page.close()
     assert lab.problems == []
 
 
-@pytest.mark.parametrize("name", test_lab.PANELS)
+@pytest.mark.parametrize("name", PANELS)
 def test_a_chapter_opens_the_lab(browser: Any, origin: str, name: str) -> None:
     page = browser.new_page()
-    lab = test_lab.Lab(page, f"{origin}/notebooks/{name}.html", wait=False)
-    test_lab.check_panel(lab, name)
+    lab = Lab(page, f"{origin}/notebooks/{name}.html", wait=False)
+    check_panel(lab, name)
     page.close()
     assert lab.problems == []
 
