@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from partlib.attacks import checks, fgsm, pgd
 from partlib.budgets import Budget
 from partlib.evaluation import predict
-from partlib.preserve import gradients_on, seeded, untouched, watched
+from partlib.preserve import full_precision, gradients_on, seeded, untouched, watched
 
 Attack = Callable[[nn.Module, Tensor, Tensor, Budget], Tensor]
 """A model, images, labels and a budget to adversarial images."""
@@ -126,7 +126,7 @@ def diagnose(
     def by_pgd(steps: int, restarts: int = 1) -> Tensor:
         return right(pgd(model, x, y, eps, step_size=step, steps=steps, restarts=restarts))
 
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x.device):
         zero = _zero_gradients(model, x, y)
         clean = right(x)
         if not clean.any():

@@ -148,7 +148,7 @@ def test_a_network_of_a_run_names_what_it_can(tmp_path: Path, digit: Path) -> No
     with pytest.raises(ValueError, match="model: the weights in"):
         invoke("cam", str(digit), "--model", str(run))
     (run / "weights.safetensors").write_bytes(b"damaged")
-    with pytest.raises(ValueError, match="model: at, mart, .* trades or the folder"):
+    with pytest.raises(ValueError, match=r"model: at, mart, .* trades or the folder"):
         invoke("cam", str(digit), "--model", str(run))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from partlib.attacks import checks
 from partlib.budgets import Budget
-from partlib.preserve import gradients_on, seeded, untouched
+from partlib.preserve import full_precision, gradients_on, seeded, untouched
 
 Version = Literal["standard", "plus", "rand"]
 LEAST_CLASSES = {"standard": 4, "plus": 4, "rand": 3}  # as many logits as the DLR loss compares
@@ -76,7 +76,7 @@ def autoattack(
         ) from error
 
     clean, labels, wide = x.detach().float().contiguous(), y.long(), _Float32(model)
-    with untouched(model), gradients_on(), seeded(seed):
+    with untouched(model), gradients_on(), seeded(seed), full_precision(x.device):
         with torch.no_grad():
             classes = checks.first_logits(wide, clean[:batch_size], labels[:batch_size]).shape[1]
         if classes < LEAST_CLASSES[version]:
