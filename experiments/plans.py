@@ -186,7 +186,7 @@ class Grid:
         if not record.exists():
             checkpoints.write_json(record, json.loads((folder / "result.json").read_text()))
         found = json.loads(record.read_text())
-        model = models.build(chosen.network, found["num_classes"])
+        model = models.build(chosen.network, found["num_classes"], seed=0)
         checkpoints.load_weights(model, folder / "weights.safetensors")
         if checkpoints.weights_sha256(model) != found["weights_sha256"]:
             raise ValueError(f"folder: the weights in {folder} are not those of {record}")

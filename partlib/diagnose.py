@@ -92,7 +92,8 @@ def diagnose(
 
     Args:
         model: maps images in [0, 1] to logits (N, K). Left as it was found.
-        x: images (N, C, H, W), floats in [0, 1], at least 2; with a hundred it tells something.
+        x: images (N, C, H, W), float32 or float64 in [0, 1], at least 2; with a hundred it tells
+            something.
         y: labels (N,), whole numbers in [0, K).
         eps: the budget, a float or a tensor that broadcasts to x, up to 0.25.
         attack: what to examine, called as (model, x, y, eps) with budgets from 0 to 0.5. None

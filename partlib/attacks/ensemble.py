@@ -38,7 +38,7 @@ def autoattack(
 
     Args:
         model: maps images in [0, 1] to logits (N, K), K at least 4 (3 for "rand").
-        x: images (N, C, H, W), floats in [0, 1]. They are attacked in float32.
+        x: images (N, C, H, W), float32 or float64 in [0, 1]. They are attacked in float32.
         y: labels (N,), whole numbers in [0, K).
         eps: the budget in [0, 1], the same at every pixel: FAB and the step sizes know one
             norm, not a map.
