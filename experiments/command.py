@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
-import torch
 import typer
 
-from experiments.plans import ROOT, Grid, Plan, TimeUp
+from experiments.limits import TimeUp, fits
+from experiments.plans import ROOT, Grid, Plan
 
 
 def seconds(text: str) -> float:
@@ -44,11 +44,13 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
         group: Annotated[int, typer.Option(help="Measure what this group does.")] = -1,
         budget: Annotated[str, typer.Option(help="Stop after so long, such as 9m.")] = "1000h",
         jobs: Annotated[int, typer.Option(help="Of all: so many processes.")] = 1,
+        threads: Annotated[
+            int | None,
+            typer.Option(help="Of the processor, instead of the grid's; gives other bits.", min=1),
+        ] = None,
         show: Annotated[bool, typer.Option("--list", help="Only say what is missing.")] = False,
     ) -> None:
         until = time.time() + seconds(budget)
-        if grid.threads and not torch.cuda.is_available():
-            torch.set_num_threads(grid.threads)
         if label is not None:
             found = [plans[label] for plans in groups if label in plans]
             if not found:
@@ -56,17 +58,26 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 raise typer.BadParameter(f"one of {known} is needed, found {label!r}")
             what = found[-1] if group < 0 else groups[group][label]
             try:
-                grid.measure(label, what, seed, until=until)
-            except TimeUp:
-                print(f"{label} seed {seed}: stopped after {budget}; the same command goes on")
+                grid.measure(label, what, seed, until=until, threads=threads)
+            except TimeUp as why:
+                after = f" ({why})" if str(why) else ""
+                print(f"{label} seed {seed}: stopped{after}; the same command goes on")
             return
+        started: list[str] = []
+        failed: list[str] = []
 
         def one(job: tuple[int, str, int]) -> None:
-            left = until - time.time()
-            if left > 0:
-                which = "--group {} {} --seed {}".format(*job)
-                call = f"-m experiments.{grid.module} {which} --budget {left:.0f}s"
-                subprocess.run([sys.executable, *call.split()], cwd=ROOT, check=True)
+            _, label, seed = job
+            # The first is given its chance, or a run of long epochs would never get on.
+            needs = grid.epoch_seconds(label, seed) if started else 0.0
+            if not fits(until, needs):
+                return
+            started.append(name := f"{label} --seed {seed}")
+            which = "--group {} {} --seed {}".format(*job)
+            call = f"-m experiments.{grid.module} {which} --budget {until - time.time():.0f}s"
+            call += f" --threads {threads}" if threads else ""
+            if subprocess.run([sys.executable, *call.split()], cwd=ROOT).returncode:
+                failed.append(name)
 
         for i, plans in enumerate(groups):
             todo = [
@@ -80,5 +91,8 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 continue
             with ThreadPoolExecutor(jobs) as pool:
                 list(pool.map(one, todo))
+        if failed:
+            print("failed:", *dict.fromkeys(failed), sep="\n", file=sys.stderr)
+            raise typer.Exit(1)
 
     typer.run(main)

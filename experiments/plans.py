@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from benchmarks.measure import peak_tflops
-from experiments.speed import flops_per_image
+from experiments.limits import TimeUp, fits, with_threads
+from experiments.speed import meter
 from partlib import checkpoints, data, evaluation, methods, models, results, runs
 from partlib.diagnose import diagnose
 from partlib.methods import Method, control
@@ -34,6 +35,13 @@ ON_GPU = ("natural", "pgd20", "mma", "pgd20@1000", "aa@1000")
 """AutoAttack on the first 1,000 test images; PGD-20 stands beside it on the same ones."""
 DIAGNOSED = 100
 """Test images on which signs of masked gradients are looked for."""
+KEYS = {
+    "attacks": "{}",
+    "corruptions": "corruption/{}",
+    "cams": "cam/{}/iou",
+    "diagnose": "diagnose",
+}
+"""What a result calls that which was measured, by kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +76,8 @@ class Grid:
     Attributes:
         module: the module of `experiments` that makes them, for their commands.
         recipe: data set, network and configuration.
-        threads: threads of a run on a CPU; another number gives other bits.
+        threads: threads of a run on a CPU, where this grid then runs even if there is a GPU;
+            another number gives other bits. None is a grid for a GPU.
         verify: whether the data set must be the published one, see `data.load`.
         cams: the class activation maps that are held against the true masks, where there are any.
     """
@@ -88,6 +97,11 @@ class Grid:
     def runs(self) -> Path:
         """Where weights and checkpoints are."""
         return ROOT / "runs" / self.recipe.data / self.recipe.network
+
+    @property
+    def device(self) -> torch.device:
+        """Where the runs are made: those for a CPU have no place for seeds made on a GPU."""
+        return torch.device("cpu") if self.threads else runs.best_device()
 
     def plan(self, name: str, *, seeds: int = 5, **settings: Any) -> Plan:
         """A method of the recipe by name, see `Recipe.method`."""
@@ -151,74 +165,120 @@ class Grid:
         record = self.record(label, seed)
         found = json.loads(record.read_text()) if record.exists() else {"metrics": {}}
         done = found["metrics"].keys() | found.keys()
-        keys = {
-            "attacks": "{}",
-            "corruptions": "corruption/{}",
-            "cams": "cam/{}/iou",
-            "diagnose": "diagnose",
-        }
         return [
-            (kind, name) for kind, name in self.wanted(what) if keys[kind].format(name) not in done
+            (kind, name) for kind, name in self.wanted(what) if KEYS[kind].format(name) not in done
         ]
 
-    def measure(self, label: str, what: Plan, seed: int, *, until: float = math.inf) -> None:
+    def measure(
+        self,
+        label: str,
+        what: Plan,
+        seed: int,
+        *,
+        until: float = math.inf,
+        threads: int | None = None,
+    ) -> None:
         """Train one run, or load it, and measure what its result does not have.
 
+        Args:
+            label: of the run.
+            what: its plan.
+            seed: its seed.
+            until: when to stop, in seconds since the epoch; what would not fit is left out.
+            threads: instead of the grid's; None trains a run that has a result with the result's.
+
         Raises:
-            TimeUp: the time `until` has come; all that was done is kept.
+            TimeUp: the time `until` has come, or is too near; all that was done is kept.
             ValueError: the weights are not those of the result, as on another kind of processor.
         """
         record, folder = self.record(label, seed), self.runs / f"{label}-seed{seed}"
-        command = f"python -m experiments.{self.module} {label} --seed {seed}"
         chosen = what.recipe.with_config(seed=seed)
-        if not (folder / "weights.safetensors").exists():
-            runs.run(
-                chosen,
-                what.method(seed),
-                folder=folder,
-                label=label,
-                command=command,
-                n_train=what.n_train,
-                n_val=what.n_val,
-                verify=self.verify,
-                on_epoch=self._watch(what, seed, until),
-            )
+        # Weights are written before the run's own result, and without any they are of no use.
+        done = record.exists() or (folder / "result.json").exists()
+        if not (done and (folder / "weights.safetensors").exists()):
+            training = self._threads(record, threads)
+            with with_threads(training):
+                runs.run(
+                    chosen,
+                    what.method(seed),
+                    folder=folder,
+                    label=label,
+                    command=self._command(label, seed, training),
+                    device=self.device,
+                    n_train=what.n_train,
+                    n_val=what.n_val,
+                    verify=self.verify,
+                    on_epoch=self._watch(what, seed, until),
+                )
         if not record.exists():
             checkpoints.write_json(record, json.loads((folder / "result.json").read_text()))
         found = json.loads(record.read_text())
-        model = models.build(chosen.network, found["num_classes"])
+        model = models.build(chosen.network, found["num_classes"], seed=0)
         checkpoints.load_weights(model, folder / "weights.safetensors")
         if checkpoints.weights_sha256(model) != found["weights_sha256"]:
             raise ValueError(f"folder: the weights in {folder} are not those of {record}")
-        model.to(runs.best_device())
+        model.to(self.device)
         test_set = data.load(chosen.data, "test", verify=self.verify)
+        left_out = []
         for kind, name in self.missing(label, what, seed):
-            stop(until)
+            key = KEYS[kind].format(name)
+            if not fits(until, self._took(key, found["device"])):
+                left_out.append(key)
+                continue
             start = time.perf_counter()
-            if kind == "diagnose":
-                some = test_set[:DIAGNOSED].to(runs.best_device())
-                report = diagnose(model, some.images, some.labels, steps=10)
-                found["diagnose"] = {f.name: f.passed for f in report.findings}
-            else:
-                settings: dict[str, Any] = {"attacks": (), kind: (name,)}
-                values = evaluation.evaluate(model, test_set, **settings, progress=True)
-                found["metrics"] |= {key: round(value, 4) for key, value in values.items()}
+            with with_threads(threads or self.threads):
+                if kind == "diagnose":
+                    some = test_set[:DIAGNOSED].to(self.device)
+                    report = diagnose(model, some.images, some.labels, steps=10)
+                    found["diagnose"] = {f.name: f.passed for f in report.findings}
+                else:
+                    settings: dict[str, Any] = {"attacks": (), kind: (name,)}
+                    values = evaluation.evaluate(model, test_set, **settings, progress=True)
+                    found["metrics"] |= {key: round(value, 4) for key, value in values.items()}
+            took = round(time.perf_counter() - start, 1)
+            command = self._command(label, seed, threads)
             found["evaluated"] = {"command": command, "commit": results.commit()}
-            found["seconds"]["evaluate"] += round(time.perf_counter() - start, 1)
+            found["seconds"]["evaluate"] += took
+            found["seconds"].setdefault("measure", {})[key] = took
             checkpoints.write_json(record, found)
+        if left_out:
+            raise TimeUp(f"no time left for {', '.join(left_out)}")
+
+    def _command(self, label: str, seed: int, threads: int | None) -> str:
+        """The command that makes a run again, with the threads where they are not the grid's."""
+        other = f" --threads {threads}" if threads not in (None, self.threads) else ""
+        return f"python -m experiments.{self.module} {label} --seed {seed}{other}"
+
+    def _threads(self, record: Path, asked: int | None) -> int | None:
+        """The threads to train with: those asked for, or of the result that is there."""
+        if asked is None and self.threads and record.exists():
+            return int(json.loads(record.read_text())["threads"])
+        return asked or self.threads
+
+    def _took(self, key: str, device: str) -> float:
+        """The most seconds that some run of this grid took to measure this; 0 if none has."""
+        others = [json.loads(path.read_text()) for path in self.results.glob("*-seed*.json")]
+        some = [found["seconds"] for found in others if found.get("device") == device]
+        return max((each.get("measure", {}).get(key, 0.0) for each in some), default=0.0)
+
+    def epoch_seconds(self, label: str, seed: int) -> float:
+        """What the last epoch of a run that was cut off took; 0 if there is none."""
+        path = self.runs / f"{label}-seed{seed}" / "checkpoint.safetensors"
+        history = checkpoints.read_meta(path)["history"] if path.exists() else []
+        return float(history[-1]["seconds"]) if history else 0.0
 
     def _watch(self, what: Plan, seed: int, until: float) -> OnEpoch:
-        """After each epoch: on a GPU say how fast it was; stop when the time has come."""
-        device, method = runs.best_device(), what.method(seed)
-        peak = 1e12 * peak_tflops(device, 5) if device.type == "cuda" else math.nan
-        size = len(data.load(what.recipe.data, "train", verify=self.verify))
+        """After each epoch: on a GPU say how fast it was; stop if another would not fit."""
+        say = None
+        if self.device.type == "cuda":
+            train_set = data.load(what.recipe.data, "train", n=what.n_train, verify=self.verify)
+            say = meter(what.recipe.network, what.method(seed), train_set, self.device)
 
         def after(model: nn.Module, row: Row) -> None:
-            if device.type == "cuda":
-                rate = size / row["seconds"]
-                needs = flops_per_image(what.recipe.network, method)
-                print(f"{rate:,.0f} img/s, {100 * rate * needs / peak:.0f} % of the bf16 peak")
-            stop(until)
+            if say is not None:
+                print(say(row["seconds"]))
+            if not fits(until, row["seconds"]):
+                raise TimeUp
 
         return after
 
@@ -229,11 +289,17 @@ class Grid:
 
 def block(grid: Grid, corrupted: Sequence[str] = ()) -> tuple[dict[str, Plan], dict[str, Plan]]:
     """A block of the paper's main table, for a GPU: the nine methods with one seed, then three."""
-    three = {
-        label: replace(what, attacks=ON_GPU, corruptions=corrupted, diagnose=True)
-        for label, what in grid.nine(seeds=3).items()
-    }
+    # A map for ten epochs is first taken after a quarter of them as in the paper, not at the start.
+    three = on_gpu(grid.nine(seeds=3, warmup=grid.recipe.config.epochs // 4), corrupted)
     return {label: replace(what, seeds=1) for label, what in three.items()}, three
+
+
+def on_gpu(plans: Mapping[str, Plan], corrupted: Sequence[str] = ()) -> dict[str, Plan]:
+    """The same plans with all measured that a GPU has the time for."""
+    return {
+        label: replace(what, attacks=ON_GPU, corruptions=corrupted, diagnose=True)
+        for label, what in plans.items()
+    }
 
 
 def diagnosed(*groups: Mapping[str, Plan]) -> dict[str, Plan]:
@@ -241,13 +307,3 @@ def diagnosed(*groups: Mapping[str, Plan]) -> dict[str, Plan]:
     return {
         label: replace(what, diagnose=True) for plans in groups for label, what in plans.items()
     }
-
-
-class TimeUp(Exception):
-    """A run was stopped at a moment from which it goes on."""
-
-
-def stop(until: float) -> None:
-    """Raise TimeUp once the time has come, in seconds since the epoch."""
-    if time.time() > until:
-        raise TimeUp

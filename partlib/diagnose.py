@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from partlib.attacks import checks, fgsm, pgd
 from partlib.budgets import Budget
 from partlib.evaluation import predict
-from partlib.preserve import gradients_on, seeded, untouched, watched
+from partlib.preserve import full_precision, gradients_on, seeded, untouched, watched
 
 Attack = Callable[[nn.Module, Tensor, Tensor, Budget], Tensor]
 """A model, images, labels and a budget to adversarial images."""
@@ -92,7 +92,8 @@ def diagnose(
 
     Args:
         model: maps images in [0, 1] to logits (N, K). Left as it was found.
-        x: images (N, C, H, W), floats in [0, 1], at least 2; with a hundred it tells something.
+        x: images (N, C, H, W), float32 or float64 in [0, 1], at least 2; with a hundred it tells
+            something.
         y: labels (N,), whole numbers in [0, K).
         eps: the budget, a float or a tensor that broadcasts to x, up to 0.25.
         attack: what to examine, called as (model, x, y, eps) with budgets from 0 to 0.5. None
@@ -126,7 +127,7 @@ def diagnose(
     def by_pgd(steps: int, restarts: int = 1) -> Tensor:
         return right(pgd(model, x, y, eps, step_size=step, steps=steps, restarts=restarts))
 
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x.device):
         zero = _zero_gradients(model, x, y)
         clean = right(x)
         if not clean.any():

@@ -13,7 +13,7 @@ from partlib.attacks import autoattack, checks, fgsm, mma, pgd
 from partlib.cam import CAMS, alignment
 from partlib.corruptions import NAMES, SEVERITIES, corrupt
 from partlib.data import ImageSet
-from partlib.preserve import untouched
+from partlib.preserve import full_precision, untouched
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """A model, images and labels to adversarial images."""
@@ -79,7 +79,7 @@ def evaluate(
             some = slice(max(0, n - start))
             if len(y[some]) == 0:
                 continue
-            with torch.autocast(device.type, enabled=False):
+            with full_precision(device):
                 x_adv = attack(model, x[some], y[some])
             right[name] += int((predict(model, x_adv).argmax(dim=1) == y[some]).sum())
     accuracies = {name: 100 * count / attackers[name][1] for name, count in right.items()}
@@ -109,7 +109,7 @@ def _aligned(model: nn.Module, test_set: ImageSet, name: str, batch_size: int) -
     for start in range(0, len(test_set), batch_size):
         batch = test_set[start : start + batch_size].to(device)
         assert batch.masks is not None
-        with torch.autocast(device.type, enabled=False):
+        with full_precision(device):
             heat = CAMS[name](model, batch.images)
         for key, values in alignment(heat, batch.masks).items():
             found.setdefault(key, []).append(values)
@@ -160,7 +160,7 @@ def predict(model: nn.Module, x: Tensor) -> Tensor:
     Raises:
         ValueError: the model cannot take x.
     """
-    exact = torch.autocast(x.device.type, enabled=False)
+    exact = full_precision(x.device)
     with untouched(model), torch.no_grad(), exact, checks.taken(model, x):
         logits: Tensor = model(x)
         return logits

@@ -1,9 +1,10 @@
-"""Using a model without leaving a trace on it."""
+"""Using a model, and torch's settings, without leaving a trace on them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,6 +47,52 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def no_tf32() -> Iterator[None]:
+    """Products of float32 on a GPU are float32 inside, not TF32, torch's default in cuDNN.
+
+    The settings are the process's, whatever the device, and after are as they were found.
+    """
+    cudnn: Any = torch.backends.cudnn
+    cublas: Any = torch.backends.cuda.matmul
+    switches = (cudnn.conv, cudnn.rnn, cublas)
+    found = [switch.fp32_precision for switch in switches]
+    try:
+        older = (cudnn.allow_tf32, cublas.allow_tf32)
+    except RuntimeError:  # the caller has set the newer switches alone; then these cannot be read
+        older = None
+    try:
+        if older is not None:  # first, as they move the newer ones, and must agree with them
+            cudnn.allow_tf32 = cublas.allow_tf32 = False
+        for switch in switches:
+            switch.fp32_precision = "ieee"
+        yield
+    finally:
+        if older is not None:
+            cudnn.allow_tf32, cublas.allow_tf32 = older
+        for switch, precision in zip(switches, found, strict=True):
+            switch.fp32_precision = precision
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Float32 is float32 inside: no autocast on the device, and no TF32."""
+    with torch.autocast(device.type, enabled=False), no_tf32():
+        yield
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """CuDNN takes algorithms that give the same bits in every run inside, and tries none out."""
+    cudnn = torch.backends.cudnn
+    found = (cudnn.deterministic, cudnn.benchmark)
+    try:
+        cudnn.deterministic, cudnn.benchmark = True, False
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = found
 
 
 @contextmanager

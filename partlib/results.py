@@ -36,15 +36,15 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit that the library runs from, "+" behind it if its code was changed since.
+    """The commit that the code runs from, "+" if library or experiments were changed since.
 
     None where the library is not in a git checkout.
     """
-    here = Path(__file__).resolve().parent
-    if not (here.parent / ".git").exists():
+    top = Path(__file__).resolve().parents[1]
+    if not (top / ".git").exists():
         return None
-    head = _git(here, "rev-parse", "HEAD")
-    changed = _git(here, "status", "--porcelain", "--", "*.py")
+    head = _git(top, "rev-parse", "HEAD")
+    changed = _git(top, "status", "--porcelain", "--", "partlib/*.py", "experiments/*.py")
     return None if head is None else head + ("+" if changed else "")
 
 

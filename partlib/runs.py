@@ -77,6 +77,8 @@ def run(
     classes = len(train_set.class_names)
     model = models.build(recipe.network, classes, seed=recipe.config.seed).to(device)
     resumed = (folder / "checkpoint.safetensors").exists()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     start, work = time.perf_counter(), time.process_time()
     history = training.fit(
         model,
@@ -92,6 +94,7 @@ def run(
     if processes.rank():
         return {}
     trained, work = time.perf_counter(), time.process_time() - work
+    memory = peak_memory_mib(device)
     metrics = evaluation.evaluate(model, test_set, attacks, progress=progress)
     record = {
         "label": label or method.name,
@@ -115,7 +118,7 @@ def run(
             "evaluate": round(time.perf_counter() - trained, 1),
             "this_process": round(time.perf_counter() - start, 1),
         },
-        "peak_memory_mib": peak_memory_mib(device),
+        "peak_memory_mib": memory,
         "metrics": {name: round(value, 4) for name, value in metrics.items()},
         "history": history,
         **({"n_val": n_val, "best_epoch": training.best_epoch(history)} if n_val else {}),
@@ -157,7 +160,7 @@ def train_or_load(
             raise ValueError(f"folder: {folder} holds another run, {found['label']!r}")
     else:
         found = run(recipe, method, folder=folder, root=root)
-    model = models.build(recipe.network, found["num_classes"])
+    model = models.build(recipe.network, found["num_classes"], seed=0)
     checkpoints.load_weights(model, folder / "weights.safetensors")
     return model.to(device).eval()
 
@@ -202,6 +205,8 @@ def model_named(name: str) -> tuple[Classifier, dict[str, Any]]:
 def peak_memory_mib(device: torch.device) -> dict[str, int]:
     """The most memory that this process has held so far, and on a GPU its tensors there, in MiB.
 
+    A run takes it after training, so that the record does not count the evaluation; the GPU's is of
+    the run, the process's of all since its start.
     The process's is left out where the system does not say it (Windows).
     """
     found = {}

@@ -18,19 +18,30 @@ class Scale:
     Attributes:
         name: "cpu", "gpu" or "paper".
         recipe: data set, network and training settings.
-        n_eval: test images that robust accuracy is measured on; None is all.
+        n_eval: test images that robust accuracy is measured on, few enough to attack at once.
         zoo: whether trained networks come with the library; else they are trained when asked
             for, once, and kept.
     """
 
     name: str
     recipe: Recipe
-    n_eval: int | None
+    n_eval: int
     zoo: bool
 
     def load(self, split: str, *, n: int | None = None) -> ImageSet:
-        """A split of this scale's data set."""
-        return data.load(self.recipe.data, split, n=n)
+        """A split of this scale's data set.
+
+        "val" of a set without one is `n` training images, 1,000 unless it is given: none of those
+        that `load("train", n=...)` gives here, but those of `model` were trained on them too.
+
+        Raises:
+            ValueError: there is no such split, or it has fewer images.
+        """
+        if split != "val" or split in data.NAMES[self.recipe.data]:
+            return data.load(self.recipe.data, split, n=n)
+        whole = data.load(self.recipe.data, "train")
+        # Both pick from one order of the images: "train" from its front, and this its end.
+        return data.hold_out(whole, len(whole) - (n or VAL))[0]
 
     def test_set(self) -> ImageSet:
         """The test images that this scale measures on."""
@@ -51,10 +62,13 @@ class Scale:
         return runs.train_or_load(self.recipe, method, folder=folder)
 
 
+VAL = 1_000
+"""Images of "val" where a data set has none of its own."""
+
 SCALES = {
     "cpu": Scale(name="cpu", recipe=recipe("scene-digits/small"), n_eval=500, zoo=True),
     "gpu": Scale(name="gpu", recipe=recipe("cifar10/resnet18"), n_eval=1_000, zoo=False),
-    "paper": Scale(name="paper", recipe=recipe("cifar10/resnet18/paper"), n_eval=None, zoo=False),
+    "paper": Scale(name="paper", recipe=recipe("cifar10/resnet18/paper"), n_eval=1_000, zoo=False),
 }
 
 

@@ -151,6 +151,7 @@ def test_any_input_works_or_is_named(attack: Any, case: st.DataObject) -> None:
         assert found in known
     else:
         x, eps = given["x"].detach(), torch.as_tensor(given["eps"])
+        assert x.dtype in (torch.float32, torch.float64), "too coarse for a budget"
         assert (found.shape, found.dtype) == (x.shape, x.dtype)
         assert 0 <= found.min() <= found.max() <= 1
         assert ((found - x).abs() <= eps + 1e-6).all()

@@ -573,6 +573,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"x": random_images().float()},
         "x: torch.float64 on cpu, as the model's weights, is needed, found torch.float32 on cpu",
     ),
+    ({"x": random_images().half()}, "x: float32 or float64 is needed, found torch.float16"),
+    ({"x": random_images().bfloat16()}, "x: float32 or float64 is needed, found torch.bfloat16"),
     ({"x": random_images().numpy()}, "x: a float tensor in [0, 1] is needed, found ndarray"),
     ({"x": random_images()[0]}, "x: the shape (N, C, H, W) is needed, found (2, 4, 5)"),
     ({"x": random_images()[None]}, "x: the shape (N, C, H, W) is needed, found (1, 4, 2, 4, 5)"),

@@ -1,5 +1,6 @@
 """The benchmarks measure what they say; the figures themselves are for a quiet machine."""
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -56,15 +57,20 @@ def test_operations_are_counted_forward_and_backward() -> None:
 
 def record(times: dict[str, float]) -> dict[str, Any]:
     forms: dict[str, dict[str, Any]] = {
-        "pgd": {"partlib, training mode": 1.0, "torchattacks": times["torchattacks"]},
+        "pgd": {
+            "partlib, training mode": 1.0,
+            "partlib, evaluation mode": times["evaluation"],
+            "torchattacks": times["torchattacks"],
+        },
         "cam": {
-            "partlib, batched": 1.0,
+            "partlib, batched": times["float32"],
             "partlib, batched, training mode": 0.5,
             "torch-cam, batched": times["batched"],
             "torch-cam, one by one": times["singly"],
             "pytorch-grad-cam, one by one": 9.0,
         },
         "part": {"adversarial training": 1.0, "PART": times["part"]},
+        "part_small": {"adversarial training": 1.0, "PART": times["small"]},
     }
     tables = {
         key: {"task": key, "of": "", "notes": {}, "forms": {
@@ -85,15 +91,40 @@ def record(times: dict[str, float]) -> dict[str, Any]:
 
 
 def test_goals_are_called_missed_where_they_are() -> None:
-    good = {"torchattacks": 2.2, "batched": 0.65, "singly": 2.5, "part": 1.06}
-    assert [goal["reached"] for goal in record(good)["goals"]] == [True] * 6
-    for key, change in {"torchattacks": -0.1, "batched": -0.1, "singly": -0.1, "part": 0.1}.items():
+    good = {
+        "torchattacks": 2.2, "evaluation": 0.5, "batched": 0.65, "singly": 2.5, "part": 1.06,
+        "small": 1.0, "float32": 0.2,
+    }  # fmt: skip
+    assert [goal["reached"] for goal in record(good)["goals"]] == [True] * 11
+    changes = {
+        "torchattacks": -0.1, "evaluation": 0.6, "batched": -0.1, "singly": -0.1, "part": 0.1,
+        "small": 0.1,
+    }  # fmt: skip
+    for key, change in changes.items():
         goals = record({**good, key: good[key] + change})["goals"]
-        assert [goal["reached"] for goal in goals].count(False) == 1
+        assert [goal["reached"] for goal in goals].count(False) == 1, key
+    alike = [goal for goal in record({**good, "float32": 0.5})["goals"] if not goal["reached"]]
+    assert alike == []
+    missed = [goal for goal in record({**good, "float32": 1.0})["goals"] if not goal["reached"]]
+    assert [goal["goal"].partition(": ")[0] for goal in missed] == [
+        "Grad-CAM like for like, in float32, faster than torch-cam, one by one",
+        "Grad-CAM like for like, in float32, faster than torch-cam, batched",
+    ]
     text = report.markdown(record(good))
-    assert "| PART epoch, of an AT epoch: at most 1.06 x | 1.06 | reached |" in text
+    assert (
+        "| PART epoch of the long recipe, of an AT epoch: at most 1.06 x | 1.06 | reached |" in text
+    )
     assert "| torchattacks | 2.2 s | 2.2 to 2.2 s | 2.20 |  |" in text
     assert "|  | 10 images | 20 images |" in text.replace("| |", "|  |")
+
+
+def test_the_committed_report_is_that_of_its_figures() -> None:
+    folder = Path(__file__).parents[1] / "results" / "benchmarks"
+    stored = json.loads((folder / "peers-cpu.json").read_text())
+    assert stored["goals"] == report.goals(stored["tables"])
+    assert (folder / "peers-cpu.md").read_text() == report.markdown(stored)
+    missed = [goal["goal"] for goal in stored["goals"] if not goal["reached"]]
+    assert all("like for like" in goal or "`small`" in goal for goal in missed)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from partlib import cli, zoo
@@ -85,6 +86,24 @@ def test_options_of_validation_and_speed_reach_the_run(monkeypatch: pytest.Monke
     invoke("train", "scene-digits", "at", "--n-val", "50", "--patience", "3", "--compile")
     wanted = recipe("scene-digits/small").with_config(patience=3, compile=True)
     assert seen == [(wanted, 50)]
+
+
+def test_a_run_has_the_threads_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def run(*_: Any, **__: Any) -> dict[str, Any]:
+        seen.append(torch.get_num_threads())
+        return {"metrics": {}, "seconds": {"train": 1}, "note": "", "peak_memory_mib": {}}
+
+    monkeypatch.setattr(cli.runs, "run", run)
+    before = torch.get_num_threads()
+    try:
+        for n in ("3", "1"):
+            invoke("train", "scene-digits", "at", "--threads", n)
+        assert invoke("train", "scene-digits", "at", "--threads", "0").exit_code == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [3, 1]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
 """The grids of runs: every label can be made, a run resumes, and a result comes out again."""
 
 import json
+import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,8 +25,9 @@ from experiments import (
     tiny_imagenet_small,
     tiny_imagenet_wrn,
 )
-from experiments.plans import Grid, TimeUp
-from partlib import methods, paper
+from experiments.limits import TimeUp, with_threads
+from experiments.plans import Grid, Plan
+from partlib import checkpoints, corruptions, methods, paper, verdict
 from partlib.methods import Method
 from partlib.recipes import recipe
 from partlib.training import Row
@@ -46,7 +51,8 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grid:
     monkeypatch.setattr(plans, "ROOT", tmp_path)
     small = recipe("scene-digits/small").with_config(epochs=2, batch_size=32)
     cut = {"n_train": 64, "n_test": 40}
-    whole = plans.runs.run
+    load, whole = plans.data.load, plans.runs.run
+    monkeypatch.setattr(plans.data, "load", lambda *a, n=None, **k: load(*a, n=n or 40, **k))
     monkeypatch.setattr(plans.runs, "run", lambda *a, **k: whole(*a, **k | cut, progress=False))
     return Grid(module="trial", recipe=small, cams=("grad_cam",))
 
@@ -83,6 +89,25 @@ def test_labels_say_what_they_are() -> None:
     low, high = plan["quad-br"].method(0).settings, plan["quad-high-br"].method(0).settings
     assert (255 * low["br"], 255 * low["ul"]) == pytest.approx((6, 12))
     assert (255 * high["br"], 255 * high["ul"]) == pytest.approx((12, 6))
+
+
+def test_a_map_for_ten_epochs_is_not_of_an_untrained_network() -> None:
+    """As the paper's runs begin with a quarter of their epochs without maps."""
+    for grid, groups in GRIDS.values():
+        for label, what in ((label, what) for group in groups for label, what in group.items()):
+            if "-like-" in label or not label.endswith(("-s10", "-s10-paper")):
+                continue
+            method, epochs = what.method(0), what.recipe.config.epochs
+            assert epochs // 5 <= method.warmup <= epochs // 3, f"{grid.module} {label}"
+
+
+def test_on_a_gpu_all_is_measured_for_all() -> None:
+    plan = {label: what for group in cifar10_resnet18.GROUPS for label, what in group.items()}
+    for label, what in plan.items():
+        assert {"pgd20", "mma", "aa@1000"} <= set(what.attacks), label
+        assert set(what.corruptions) == set(corruptions.NAMES), label
+    asked = {label for question in verdict.CONTROLS for label in question[:2]}
+    assert {label for label in asked if "oracle" not in label} <= plan.keys()
 
 
 def test_a_run_is_measured_once_and_added_to_later(grid: Grid) -> None:
@@ -151,6 +176,11 @@ def test_operations_are_those_of_the_literature() -> None:
     )
 
 
+def test_operations_grow_with_the_image() -> None:
+    at, larger = (speed.flops_per_image("small", methods.at(), side=n) for n in (32, 64))
+    assert larger / at == pytest.approx(4, rel=1e-3)
+
+
 def test_a_reported_network_is_diagnosed(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "DIAGNOSED", 40)
     what = plans.diagnosed({"natural": grid.plan("natural", seeds=1)})["natural"]
@@ -178,18 +208,171 @@ def test_a_rate_is_measured() -> None:
     assert 0 < cost.images_per_second(small, batch_size=2, batches=1, rounds=1) < 1e6
 
 
+def test_a_run_killed_before_its_result_was_written_goes_on(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, write = grid.plan("natural"), checkpoints.write_json
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        grid.measure("natural", what, 0)
+    folder = grid.runs / "natural-seed0"
+    before = (folder / "weights.safetensors").read_bytes()
+    assert not (folder / "result.json").exists()
+    monkeypatch.setattr(checkpoints, "write_json", write)
+    grid.measure("natural", what, 0)
+    assert grid.missing("natural", what, 0) == []
+    assert (folder / "weights.safetensors").read_bytes() == before
+    (folder / "result.json").unlink()
+    grid.measure("natural", replace(what, attacks=("fgsm@8",)), 0)  # weights and result are enough
+
+
+def trained_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[tuple[int, str, str | None]]:
+    """The threads and device of each training from now on, and its command."""
+    seen: list[tuple[int, str, str | None]] = []
+    whole = plans.runs.run
+
+    def run(*arguments: Any, **settings: Any) -> Any:
+        seen.append((torch.get_num_threads(), str(settings["device"]), settings["command"]))
+        return whole(*arguments, **settings)
+
+    monkeypatch.setattr(plans.runs, "run", run)
+    return seen
+
+
+def test_a_run_is_trained_with_the_threads_of_its_result(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, before = trained_with(monkeypatch), torch.get_num_threads()
+    call = "python -m experiments.trial natural --seed 0"
+    what = grid.plan("natural", seeds=1)
+    with with_threads(3):
+        grid.measure("natural", what, 0)
+        shutil.rmtree(grid.runs)
+        grid.record("natural", 0).unlink()
+        grid.measure("natural", what, 0, threads=2)
+        record = json.loads(grid.record("natural", 0).read_text())
+        assert (record["threads"], record["command"]) == (2, f"{call} --threads 2")
+        shutil.rmtree(grid.runs)
+        grid.measure("natural", what, 0)
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == before
+    assert [(threads, command) for threads, _, command in seen] == [
+        (1, call), (2, f"{call} --threads 2"), (2, f"{call} --threads 2"),
+    ]  # fmt: skip
+
+
+def test_a_grid_for_a_cpu_stays_there(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans.runs, "best_device", lambda: torch.device("cuda"))
+    seen = trained_with(monkeypatch)
+    state = torch.get_rng_state()
+    grid.measure("natural", grid.plan("natural"), 0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [device for _, device, _ in seen] == ["cpu"]
+    assert replace(grid, threads=None).device.type == "cuda"
+    for name in ("scene_digits", "cifar10_small", "svhn_small", "tiny_imagenet_small"):
+        assert GRIDS[name][0].device.type == "cpu"
+
+
+def test_what_took_longer_than_there_is_time_is_left_for_later(grid: Grid) -> None:
+    what = grid.plan("natural")
+    grid.measure("natural", what, 0)
+    record = grid.record("natural", 0)
+    first = json.loads(record.read_text())
+    assert first["seconds"]["measure"].keys() == {"cam/grad_cam/iou"}
+    first["seconds"]["measure"] = {"fgsm@9": 100.0, "fgsm@8": 0.001}
+    grid.record("at", 3).write_text(json.dumps(first))
+    more = replace(what, attacks=("fgsm@9", "fgsm@8"))
+    with pytest.raises(TimeUp, match=r"no time left for fgsm@9$"):
+        grid.measure("natural", more, 0, until=time.time() + 90)
+    assert grid.missing("natural", more, 0) == [("attacks", "fgsm@9")]
+    with pytest.raises(TimeUp):
+        grid.measure("natural", more, 0, until=time.time() - 1)
+    grid.measure("natural", more, 0, until=time.time() + 500)
+
+
+def test_a_run_stops_when_another_epoch_would_not_fit(grid: Grid) -> None:
+    watch = grid._watch(grid.plan("natural"), 0, time.time() + 60)
+    watch(torch.nn.Linear(1, 1), {"seconds": 50.0})
+    with pytest.raises(TimeUp):
+        watch(torch.nn.Linear(1, 1), {"seconds": 58.0})
+
+
+def test_a_failed_run_does_not_stop_the_others(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[list[str]] = []
+
+    def call(words: list[str], **_: object) -> Any:
+        calls.append(words[3:])
+        return subprocess.CompletedProcess(words, int("at" in words and "1" in words))
+
+    groups: tuple[dict[str, Plan], ...] = (
+        {"natural": grid.plan("natural", seeds=1), "at": grid.plan("at", seeds=2)},
+        {"part": grid.plan("part", seeds=1)},
+    )
+    monkeypatch.setattr(command.subprocess, "run", call)
+    monkeypatch.setattr(sys, "argv", ["trial", "--threads", "2"])
+    with pytest.raises(SystemExit) as stopped:
+        command.command(grid, groups)
+    assert stopped.value.code == 1
+    assert [" ".join(words[:5]) for words in calls] == [
+        "--group 0 natural --seed 0", "--group 0 at --seed 0", "--group 0 at --seed 1",
+        "--group 1 part --seed 0",
+    ]  # fmt: skip
+    assert all(words[-2:] == ["--threads", "2"] for words in calls)
+    assert capsys.readouterr().err == "failed:\nat --seed 1\n"
+
+
+def test_a_run_that_would_not_fit_is_not_started(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for label in ("natural", "at"):
+        with pytest.raises(TimeUp):
+            grid.measure(label, grid.plan(label), 0, until=time.time())
+    assert 0 < grid.epoch_seconds("at", 0) < 60
+    assert grid.epoch_seconds("at", 1) == 0
+    calls: list[str] = []
+
+    def call(words: list[str], **_: object) -> Any:
+        calls.append(words[5])
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(command.subprocess, "run", call)
+    monkeypatch.setattr(Grid, "epoch_seconds", lambda *_: 100.0)
+    monkeypatch.setattr(sys, "argv", ["trial", "--budget", "90s"])
+    with pytest.raises(SystemExit):
+        command.command(grid, [{label: grid.plan(label, seeds=1) for label in ("natural", "at")}])
+    assert calls == ["natural"], "the first has its chance, the second has no room"
+
+
+def test_a_grid_run_comes_out_again_bit_for_bit(grid: Grid) -> None:
+    what, found = grid.plan("part"), []
+    for _ in range(2):
+        grid.measure("part", what, 1)
+        record = grid.record("part", 1)
+        found.append(json.loads(record.read_text()))
+        record.unlink()
+        shutil.rmtree(grid.runs)
+    one, two = ({k: v for k, v in each.items() if k != "seconds"} for each in found)
+    for each in (one, two):
+        del each["peak_memory_mib"]
+        each["history"] = [{**row, "seconds": 0} for row in each["history"]]
+    assert one == two
+
+
 @pytest.mark.slow
 def test_a_measured_run_comes_out_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Natural training, because it is quick; its bits are the same on the same processor alone."""
     there = json.loads(scene_digits.grid.record("natural", 1).read_text())
     monkeypatch.setattr(plans, "ROOT", tmp_path)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(there["threads"])
-    try:
-        what = scene_digits.grid.plan("natural")
-        replace(scene_digits.grid, cams=()).measure("natural", what, 1)
-    finally:
-        torch.set_num_threads(threads)
+    what = scene_digits.grid.plan("natural")
+    replace(scene_digits.grid, cams=()).measure("natural", what, 1, threads=there["threads"])
     again = json.loads((scene_digits.grid.record("natural", 1)).read_text())
     assert again["config"].items() >= there["config"].items()
     assert abs(again["metrics"]["natural"] - there["metrics"]["natural"]) < 1.5

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from experiments import cifar10_resnet18, svhn_resnet18, tiny_imagenet_wrn
 from partlib import cli, paper
 from partlib.recipes import recipe
 
@@ -38,6 +39,34 @@ def test_a_label_is_that_of_its_command(label: str, monkeypatch: pytest.MonkeyPa
 def test_the_grid_is_the_papers_table() -> None:
     assert list(GRID["methods"]) == list(paper.METHODS.values())
     assert list(GRID["sets"]) == ["/".join(pair) for pair in paper.SETTINGS.values()]
+
+
+def test_its_results_are_not_those_of_another_grid() -> None:
+    book = {
+        cifar10_resnet18.grid.results,
+        svhn_resnet18.grid.results,
+        tiny_imagenet_wrn.grid.results,
+    }
+    assert book & {ROOT / "results" / name for name in GRID["sets"]} == book, "the same sets"
+    assert not book & {ROOT / GRID["results"] / name for name in GRID["sets"]}
+
+
+def test_a_map_for_ten_epochs_is_taken_after_a_quarter_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[int, int, int]] = []
+
+    def run(chosen: Any, method: Any, **settings: Any) -> dict[str, Any]:
+        seen.append((chosen.config.epochs, method.refresh, method.warmup))
+        return {"metrics": {}, "seconds": {"train": 1}, "note": "", "peak_memory_mib": {}}
+
+    monkeypatch.setattr(cli.runs, "run", run)
+    for name, options in GRID["sets"].items():
+        for method in ("part", "part-s10"):
+            data, model = name.split("/")
+            words = ["train", data, *shlex.split(GRID["methods"][method]), "--model", model]
+            CliRunner().invoke(cli.app, [*words, *shlex.split(options)], catch_exceptions=False)
+    assert set(seen) == {(80, 1, 20), (80, 10, 20), (30, 1, 0), (30, 10, 7)}
 
 
 def snakemake(*arguments: str) -> str:

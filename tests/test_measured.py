@@ -1,6 +1,7 @@
 """What stands in `results/` is sound: each run by itself, whatever it found."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ def faults(name: str, record: dict[str, Any]) -> list[str]:
     commits = (record["commit"], record.get("evaluated", {}).get("commit", ""))
     if any(commit.endswith("+") for commit in commits):
         found.append("made from code that was not committed")
+    # The grids for a CPU take one thread, unless they are told another number.
+    said = re.search(r"--threads (\d+)", record["command"])
+    if network == "small" and record["threads"] != int(said[1] if said else 1):
+        found.append(f"made with {record['threads']} threads, which its command does not say")
     if not {"natural", "pgd20"} <= metrics.keys():
         found.append("not measured")
     for strong, pgd in (("aa", "pgd20"), ("aa@64", "pgd20@64"), ("aa@1000", "pgd20@1000")):
@@ -45,6 +50,8 @@ def test_faults_are_seen() -> None:
     assert faults(name.replace("seed0", "seed1"), sound)
     assert faults(name, sound | {"commit": sound["commit"] + "+"})
     assert faults(name, sound | {"metrics": {"natural": 90.0}})
+    assert faults(name, sound | {"threads": 4})
+    assert faults(name, sound | {"command": sound["command"].partition(" --threads")[0]})
     strong = sound["metrics"] | {"aa@64": 60.0, "pgd20@64": 59.0}
     assert faults(name, sound | {"metrics": strong})
     assert faults(name, sound | {"diagnose": {"steps": False}})

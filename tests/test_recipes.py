@@ -1,9 +1,12 @@
 """Recipes: every one can be run, and a wrong name or setting is said."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from partlib import data, models, scale
 from partlib.recipes import BASES, METHODS, RECIPES, recipe
@@ -92,6 +95,47 @@ def test_scales_have_the_recipes_that_they_say() -> None:
         assert (found.name, found.recipe) == (name, RECIPES[f"{found.recipe.data}/{SCALES[name]}"])
     with pytest.raises(ValueError, match="SCALE: one of cpu, gpu, paper is needed, found 'tpu'"):
         scale.settings("tpu")
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_all_that_chapters_load_is_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = torch.Generator().manual_seed(0)
+
+    def cifar10(split: str, **_: object) -> data.ImageSet:
+        pixels = torch.randint(0, 256, (3_000, 3, 2, 2), generator=draws, dtype=torch.uint8)
+        return data.ImageSet("cifar10", split, pixels, torch.arange(3_000) % 10, ("a",) * 10)
+
+    monkeypatch.setattr(data.cifar10, "load", cifar10)
+    here = scale.settings(name)
+    assert 100 <= len(here.test_set()) <= 1_000, "chapters attack them at once"
+    chapters = Path(__file__).parents[1].glob("book/chapters/*.md")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in chapters)
+    asked = set(re.findall(r'\bhere\.load\("(\w+)", n=([\d_]+)\)', text))
+    assert len(asked) == len(set(re.findall(r"\bhere\.load\([^)]*\)", text)))
+    assert {split for split, _ in asked} == {"train", "val"}
+    for split, n in asked:
+        assert len(here.load(split, n=int(n))) == int(n)
+
+
+def test_validation_images_are_not_those_that_chapters_train_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numbers = torch.arange(3_000)
+    pixels = numbers[:, None, None, None].expand(-1, 3, 1, 1)
+    whole = data.ImageSet("cifar10", "train", pixels, numbers % 10, ("a",) * 10)
+    monkeypatch.setattr(data.cifar10, "load", lambda *_, **__: whole)
+    here = scale.settings("gpu")
+
+    def which(split: str, n: int | None) -> set[int]:
+        return set(here.load(split, n=n).pixels[:, 0, 0, 0].tolist())
+
+    assert (len(which("val", None)), len(which("val", 100))) == (1_000, 100)
+    assert which("val", 100) == which("val", 100)
+    assert not which("val", None) & which("train", 2_000)
+    with pytest.raises(ValueError, match=r"n: between 1 and 2999 is needed"):
+        here.load("val", n=3_000)
+    with pytest.raises(ValueError, match=r"split: cifar10 has train, test, found 'extra'"):
+        here.load("extra")
 
 
 def test_with_config_changes_that_alone() -> None:

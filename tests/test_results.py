@@ -67,6 +67,21 @@ def test_commit_is_the_head_and_marks_changed_code(
     assert results.commit() == head
     (package / "more.py").write_text("two = 2\n")
     assert results.commit() == head + "+", "a new file is a change"
+    (package / "more.py").unlink()
+    plans = package.parent / "experiments" / "plans.py"
+    plans.parent.mkdir()
+    plans.write_text("seeds = 3\n")
+    assert results.commit() == head + "+", "what a run is made of"
+    git("add", "-A", "..")
+    git("commit", "-m", "two")
+    head = git("rev-parse", "HEAD")
+    (package / "sub").mkdir()
+    assert results.commit() == head
+    plans.write_text("seeds = 5\n")
+    assert results.commit() == head + "+"
+    git("checkout", str(plans))
+    (package / "sub" / "deep.py").write_text("three = 3\n")
+    assert results.commit() == head + "+", "below too"
 
 
 def test_commit_is_none_where_there_is_no_git(

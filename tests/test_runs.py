@@ -99,6 +99,20 @@ def test_a_run_that_was_cut_off_goes_on(
     assert len(found["history"]) == 2
 
 
+def test_memory_is_that_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    def noted(module: Any, name: str) -> None:
+        whole = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, **k: (order.append(name), whole(*a, **k))[1])
+
+    noted(training, "fit")
+    noted(runs, "peak_memory_mib")
+    noted(evaluation, "evaluate")
+    run(TINY, TINY.method("natural"), folder=tmp_path, attacks=["natural"], **SIZES)
+    assert order == ["fit", "peak_memory_mib", "evaluate"]
+
+
 def test_a_finished_run_is_a_model_by_its_folder(done: tuple[Path, dict[str, Any]]) -> None:
     model, record = model_named(str(done[0]))
     assert record == done[1]
@@ -224,7 +238,9 @@ def test_train_or_load_trains_once_and_refuses_another_run(
         pytest.fail("a finished run was trained again")
 
     monkeypatch.setattr(training, "fit", refuse)
+    state = torch.get_rng_state()
     again = train_or_load(chosen, chosen.method("natural"), folder=tmp_path)
+    assert torch.equal(torch.get_rng_state(), state), "the caller's random numbers go on as before"
     assert checkpoints.weights_sha256(again) == expected
     assert not again.training
     others: list[tuple[Recipe, str]] = [

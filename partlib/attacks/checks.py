@@ -29,6 +29,8 @@ def _images(x: Tensor) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         found = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"x: a float tensor in [0, 1] is needed, found {found}")
+    if x.dtype not in (torch.float32, torch.float64):  # rounding would leave the budget
+        raise ValueError(f"x: float32 or float64 is needed, found {x.dtype}")
     if x.dim() != 4:
         raise ValueError(f"x: the shape (N, C, H, W) is needed, found {tuple(x.shape)}")
     if x.numel() == 0:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from partlib.attacks import checks
 from partlib.budgets import Budget
-from partlib.preserve import gradients_on, seeded, untouched
+from partlib.preserve import full_precision, gradients_on, seeded, untouched
 
 Version = Literal["standard", "plus", "rand"]
 LEAST_CLASSES = {"standard": 4, "plus": 4, "rand": 3}  # as many logits as the DLR loss compares
@@ -38,7 +38,7 @@ def autoattack(
 
     Args:
         model: maps images in [0, 1] to logits (N, K), K at least 4 (3 for "rand").
-        x: images (N, C, H, W), floats in [0, 1]. They are attacked in float32.
+        x: images (N, C, H, W), float32 or float64 in [0, 1]. They are attacked in float32.
         y: labels (N,), whole numbers in [0, K).
         eps: the budget in [0, 1], the same at every pixel: FAB and the step sizes know one
             norm, not a map.
@@ -76,7 +76,7 @@ def autoattack(
         ) from error
 
     clean, labels, wide = x.detach().float().contiguous(), y.long(), _Float32(model)
-    with untouched(model), gradients_on(), seeded(seed):
+    with untouched(model), gradients_on(), seeded(seed), full_precision(x.device):
         with torch.no_grad():
             classes = checks.first_logits(wide, clean[:batch_size], labels[:batch_size]).shape[1]
         if classes < LEAST_CLASSES[version]:

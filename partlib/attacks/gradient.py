@@ -24,7 +24,7 @@ def fgsm(model: nn.Module, x: Tensor, y: Tensor, eps: Budget) -> Tensor:
 
     Args:
         model: maps images in [0, 1] to logits (N, K).
-        x: images (N, C, H, W), floats in [0, 1].
+        x: images (N, C, H, W), float32 or float64 in [0, 1].
         y: labels (N,), whole numbers in [0, K).
         eps: the budget, a float or a tensor that broadcasts to x, in [0, 1].
 
@@ -55,7 +55,7 @@ def pgd(
 
     Args:
         model: maps images in [0, 1] to logits (N, K).
-        x: images (N, C, H, W), floats in [0, 1].
+        x: images (N, C, H, W), float32 or float64 in [0, 1].
         y: labels (N,), whole numbers in [0, K).
         eps: the budget, a float or a tensor that broadcasts to x, in [0, 1].
         step_size: how far a pixel moves in one step, above 0.

@@ -33,7 +33,7 @@ def mma(
 
     Args:
         model: maps images in [0, 1] to logits (N, K).
-        x: images (N, C, H, W), floats in [0, 1].
+        x: images (N, C, H, W), float32 or float64 in [0, 1].
         y: labels (N,), whole numbers in [0, K).
         eps: the budget, a float or a tensor that broadcasts to x, in [0, 1].
         k: how many targets, at least 1; all K - 1 wrong classes if there are fewer. They are

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
 from partlib import checkpoints, corruptions, data, doctor, evaluation, runs
@@ -43,7 +44,13 @@ def train(
     eps_low: Annotated[
         float | None, typer.Option(help="PART: budget of unimportant pixels, in 1/255.")
     ] = None,
-    refresh: Annotated[int | None, typer.Option(help="PART: the paper's s.")] = None,
+    refresh: Annotated[
+        int | None,
+        typer.Option(
+            help="PART: the paper's s, epochs that share one network's maps; above 1 they begin "
+            "after a quarter of the epochs, unless the recipe says when."
+        ),
+    ] = None,
     n_train: Annotated[int | None, typer.Option(help="Train on so many images.")] = None,
     n_test: Annotated[int | None, typer.Option(help="Evaluate on so many images.")] = None,
     n_val: Annotated[
@@ -61,6 +68,10 @@ def train(
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Instead of the recipe's; smaller takes less memory.")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Of the processor; another number gives other bits.", min=1),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="The folder with the data set.")] = None,
     verify: Annotated[
@@ -91,6 +102,8 @@ def train(
 
     torchrun --nproc-per-node=4 -m partlib train cifar10 at --model resnet18 --n-val 1000
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     chosen = recipe(f"{dataset}/{model}" + ("/paper" if paper else "")).with_config(
         seed=seed, patience=patience, compile=compile
     )
@@ -106,6 +119,8 @@ def train(
         extra["eps_low"] = eps_low / 255
     if refresh is not None:
         extra["refresh"] = refresh
+        if refresh > 1 and not chosen.warmup:  # else the first maps are of an untrained network
+            extra["warmup"] = chosen.config.epochs // 4
     made = chosen.method(method, **extra)
     label = made.name
     if eps_low is not None:

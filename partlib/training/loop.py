@@ -18,7 +18,7 @@ from partlib import checkpoints
 from partlib.attacks import noise
 from partlib.data import ImageSet, shift_and_flip, to_float
 from partlib.methods import Method
-from partlib.preserve import untouched
+from partlib.preserve import no_tf32, repeatable, untouched
 from partlib.training import processes, watch
 from partlib.training.config import TrainConfig, learning_rate
 from partlib.training.precision import mixed_precision
@@ -27,6 +27,7 @@ from partlib.training.watch import Row
 OnEpoch = Callable[[nn.Module, Row], None]
 
 
+@repeatable()
 def fit(
     model: nn.Module,
     train_set: ImageSet,
@@ -43,7 +44,9 @@ def fit(
 
     Every random choice of an epoch follows from the seed and the epoch's number, so a run that
     was killed and is started again with the same `checkpoint` ends in the same weights as one
-    that was not, on the same machine.
+    that was not: bit for bit on the same processor with as many threads and the same versions. On
+    a GPU cuDNN is held to algorithms that repeat; what torch has no such algorithm for, and none
+    of `models` uses, may still differ there in the last bits.
 
     Where `torch.distributed` is initialised, as by `torchrun`, all processes call this with the
     same arguments and train one network: each takes its share of every batch, and batch
@@ -153,6 +156,7 @@ class _Loop:
             self.fast = cast(nn.Module, torch.compile(model, dynamic=False))
         self.learner = self.fast if processes.size() == 1 else processes.learner(model)
 
+    @no_tf32()  # here and not in `step` alone, since gradients are taken outside autocast
     def epoch(self, epoch: int, bar: bool, max_batches: int | None) -> tuple[Row, int]:
         """One pass over the images; its row of the history, and how many images it saw."""
         start = time.perf_counter()

@@ -7,11 +7,14 @@ from typing import Any
 
 import torch
 
+from partlib.preserve import full_precision
+
 
 def mixed_precision(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Autocast to bfloat16, or, with "fp32", a guard that switches any autocast off."""
-    bf16 = uses_bf16(device, precision)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+    """Autocast to bfloat16, or, with "fp32", a guard that switches autocast and TF32 off."""
+    if uses_bf16(device, precision):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return full_precision(device)
 
 
 def uses_bf16(device: torch.device, precision: str) -> bool:

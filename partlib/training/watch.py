@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from partlib import attacks
 from partlib.data import ImageSet
-from partlib.preserve import untouched
+from partlib.preserve import full_precision, untouched
 from partlib.training import processes
 from partlib.training.config import TrainConfig
 
@@ -41,7 +41,7 @@ def validate(model: nn.Module, val_set: ImageSet, eps: float) -> Row:
     for start in range(0, len(mine), BATCH):
         batch = mine[start : start + BATCH]
         x, y = batch.images.to(dtype), batch.labels
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             right[0] += _right(model, x, y)
             if eps:
                 x = attacks.pgd(model, x, y, eps, step_size=eps / 4, steps=10, random_start=False)
