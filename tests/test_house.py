@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import partlib
-from partlib import results
+from partlib import results, verdict
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -51,6 +51,9 @@ def test_the_readme_quotes_the_results() -> None:
             difference = results.paired(runs, label, "at", metric)
             assert difference is not None
             assert f"- {low}, {name}: {difference.sentence()}" in " ".join(readme.split())
+    quoted = " ".join(readme.replace("\n> ", "\n").split())
+    for suffix in ("", "-low4"):
+        assert f"{verdict.on_the_map(verdict.compare(runs, suffix=suffix))}" in quoted
 
 
 def test_environment_is_in_step_with_pyproject() -> None:
