@@ -135,7 +135,7 @@ def pixel_ag_clamp(answer: Any) -> None:
     x, y = images()
     source = torch.Generator().manual_seed(2)
     m = torch.where(torch.rand(10, 1, 8, 8, generator=source) > 0.5, 1.0, 0.25).double()
-    found = answer(model, x, y, m, 0.06, alpha=0.025, steps=4)
+    found = answer(model, x, y, m, 0.06, step_size=0.025, steps=4)
     stub(same(found, x, atol=0))
     is_adversarial(found, x, 0.06)
     need(((found - x).abs() <= m * 0.06 + 1e-7).all(), "a pixel leaves its own budget m eps")
@@ -146,7 +146,7 @@ def pixel_ag_clamp(answer: Any) -> None:
         )
 
     need(not same(found, expected("multiply")), "this multiplies still: clamp instead")
-    need(same(found, expected("clamp")), "four steps of alpha, each clamped to m eps and [0, 1]")
+    need(same(found, expected("clamp")), "four steps, each clamped to m eps and [0, 1]")
 
 
 @exercise
