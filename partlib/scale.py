@@ -29,7 +29,7 @@ class Scale:
     zoo: bool
 
     def load(self, split: str, *, n: int | None = None) -> ImageSet:
-        """A split of this scale's data set.
+        """A split of this scale's data set, on the GPU where there is one.
 
         "val" of a set without one is `n` training images, 1,000 unless it is given: none of those
         that `load("train", n=...)` gives here, but those of `model` were trained on them too.
@@ -38,17 +38,19 @@ class Scale:
             ValueError: there is no such split, or it has fewer images.
         """
         if split != "val" or split in data.NAMES[self.recipe.data]:
-            return data.load(self.recipe.data, split, n=n)
+            return data.load(self.recipe.data, split, n=n).to(runs.best_device())
         whole = data.load(self.recipe.data, "train")
         # Both pick from one order of the images: "train" from its front, and this its end.
-        return data.hold_out(whole, len(whole) - (n or VAL))[0]
+        return data.hold_out(whole, len(whole) - (n or VAL))[0].to(runs.best_device())
 
     def test_set(self) -> ImageSet:
         """The test images that this scale measures on."""
         return self.load("test", n=self.n_eval)
 
     def model(self, name: str, **settings: Any) -> Classifier:
-        """A trained network: from the zoo, or trained now and kept for the next time.
+        """A trained network, on the GPU where there is one.
+
+        It is from the zoo, or trained now and kept for the next time.
 
         Args:
             name: a method's name, such as "natural", "at" or "part".

@@ -121,7 +121,8 @@ def run(name: str, tree: ast.stmt) -> Any:
     return names.get(solved(name))
 
 
-# Changes that leave an answer right: a copy or a number more, other squares, another neighbour.
+# Changes that leave an answer right: a copy or a number more, a move to where it is, other squares,
+# another neighbour.
 EQUIVALENT = {
     "at_the_limit": {"line 2: no item: (delta.abs() > 0.99 * eps).float().mean().item()"},
     "by_luck": {"line 2: constant: 1"},
@@ -130,8 +131,9 @@ EQUIVALENT = {
         "line 5: no tolist: torch.randint(0, 25, (2,), generator=generator).tolist()",
         "line 5: constant: 0",
         "line 5: constant: 25",
-        "line 6: operator: torch.randint(2, (len(x), 3, 1, 1), generator=generator) * 2.0",
-        "line 6: left side alone: torch.randint(2, (len(x), 3, 1, 1), generator=generator) * 2.0",
+        "line 6: operator: torch.randint(2, (len(x), 3, 1, 1), generator=generator).to(x) * 2",
+        "line 6: left side alone: torch.randint(2, (len(x), 3, 1, 1), generator=generator).to(x) * 2",  # noqa: E501
+        "line 6: no to: torch.randint(2, (len(x), 3, 1, 1), generator=generator).to(x)",
         "line 8: operator: top + 8",
         "line 8: right side alone: top + 8",
         "line 8: operator: left + 8",
@@ -149,6 +151,9 @@ EQUIVALENT = {
     "rather_than": {
         "line 2: no detach: model.head.linear.weight.detach()",
         "line 3: no detach: model.features(x).detach()",
+    },
+    "of_random_class": {
+        "line 3: no to: torch.randint(0, classes, (len(x),), generator=generator).to(x.device)"
     },
     "equal_mean": {"line 2: no item: budget.mean().item()"},
     "other_masks": {"line 2: constant: 1"},
