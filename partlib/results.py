@@ -127,11 +127,11 @@ class Spread:
             return f"{self.mean:+.2f} points in one seed, which says nothing of the spread."
         text = (
             f"{self.mean:+.2f} ± {self.sd:.2f} points over {self.n} seeds "
-            f"(95 % interval {self.low:+.2f} to {self.high:+.2f})"
+            f"(95 % interval {self.low:+.2f} to {self.high:+.2f}, which"
         )
         if self.low > 0 or self.high < 0:
-            return f"{text}: {'higher' if self.mean > 0 else 'lower'}, beyond the spread."
-        return f"{text}: within the spread, so not shown to differ."
+            return f"{text} leaves zero out): {'higher' if self.mean > 0 else 'lower'}."
+        return f"{text} holds zero): not shown to differ."
 
 
 def spread(numbers: Sequence[float]) -> Spread:

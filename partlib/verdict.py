@@ -23,16 +23,16 @@ Question = tuple[str, str, str, str]
 
 CLAIM: tuple[Question, ...] = (
     ("part", "at", "PART − AT", "map and amount"),
-    ("part-s10", "at", "PART (s=10) − AT", "the same, older maps"),
+    ("part-s10", "at", "PART (s=10) − AT", "older maps, later start"),
     ("part-trades", "trades", "PART-T − TRADES", "map and amount"),
-    ("part-trades-s10", "trades", "PART-T (s=10) − TRADES", "the same, older maps"),
+    ("part-trades-s10", "trades", "PART-T (s=10) − TRADES", "older maps, later start"),
     ("part-mart", "mart", "PART-M − MART", "map and amount"),
-    ("part-mart-s10", "mart", "PART-M (s=10) − MART", "the same, older maps"),
+    ("part-mart-s10", "mart", "PART-M (s=10) − MART", "older maps, later start"),
 )
 """What the paper compares: PART around a method, and the method."""
 
 CONTROLS: tuple[Question, ...] = (
-    ("part", "at-like-part", "PART − equal mean", "the map alone"),
+    ("part", "at-like-part", "PART − equal mean", "the map, and steps within it"),
     ("part", "part-shuffled", "PART − shuffled", "whose map it is"),
     ("part", "part-random", "PART − random", "the map's shape and place"),
     ("part-oracle", "at-like-part-oracle", "true mask − equal mean", "a perfect map"),
@@ -41,6 +41,9 @@ CONTROLS: tuple[Question, ...] = (
 )
 """What the paper does not compare: PART's map against others, at equal mean budgets."""
 
+CONSTANT = r"at(-eps[\d.]+|-like-part.*)?|uniform-[\d.]+"
+"""Labels of AT with one budget for all pixels."""
+
 MAP = 3
 """The first so many of `CONTROLS` say whether the map matters."""
 
@@ -48,11 +51,13 @@ ON_THE_MAP = {
     "better": "**The map matters**: PART is better than each control that has its mean budget.",
     "worse": "**The map matters, and harms**: PART is worse than each control that has its mean "
     "budget.",
-    "traded": "**The map trades**: against each control that has its mean budget, PART is higher "
-    "in one accuracy and lower in the other.",
+    "traded": "**The map moves the trade-off**: against each control that has its mean budget, "
+    "PART is higher in one accuracy and lower in the other. Another constant budget would do that, "
+    "too; whether the map does more, AT's curve of budgets says.",
     "not shown to differ": "**Nothing here shows that the map matters**: PART is not shown to "
     "differ from any control that has its mean budget.",
-    "mixed": "**It is mixed** whether the map matters.",
+    "mixed": "**The controls do not agree**: PART does not compare in one way with those that have "
+    "its mean budget.",
 }
 """What follows if PART compares in this way with each of those controls, or not in one way."""
 
@@ -82,19 +87,24 @@ class Comparison:
         """
         if self.natural is None or self.robust is None:
             return "not run"
-        if min(self.natural.n, self.robust.n) < 2:
+        if self.seeds < 2:
             return "one seed"
         signs = {_sign(self.natural), _sign(self.robust)}
         if {1, -1} <= signs:
             return "traded"
         return "better" if 1 in signs else "worse" if -1 in signs else "not shown to differ"
 
+    @property
+    def seeds(self) -> int:
+        """How many seeds it rests on; of two accuracies, the fewer."""
+        return min((s.n for s in (self.natural, self.robust) if s), default=0)
+
     def row(self, robust: str = "PGD-20") -> dict[str, str]:
         """A row for `show.table`; `robust` is what to call the robust accuracy."""
         return {
             "comparison": self.name,
             "isolates": self.isolates,
-            "seeds": str(min((s.n for s in (self.natural, self.robust) if s), default=0)),
+            "seeds": str(self.seeds),
             "natural": _interval(self.natural),
             robust: _interval(self.robust),
             "finding": self.finding,
@@ -178,7 +188,7 @@ def on_the_map(comparisons: Sequence[Comparison]) -> str:
         return f"Whether the map matters: **{NOT_RUN}** with several seeds ({'; '.join(missing)})."
     findings = {c.finding for c in deciding}
     alike = findings.pop() if len(findings) == 1 else "mixed"
-    details = [f"{c.name}: {_words(c)}" for c in deciding]
+    details = [f"{c.name} ({c.seeds} seeds): {_words(c)}" for c in deciding]
     return f"{ON_THE_MAP[alike]} In points, {'; '.join(details)}.{_unseen(deciding)}"
 
 
@@ -200,9 +210,10 @@ def by_chance(comparisons: Sequence[Comparison]) -> str:
 def above_curve(runs: Runs, label: str, *, robust: str = "pgd20") -> Spread | None:
     """How far a method lies above the curve of AT's budgets, in points of robust accuracy.
 
-    For each seed AT's robust accuracy is interpolated, linearly between that seed's runs of "at"
-    and "at-eps...", at the natural accuracy of the method. Nothing is extrapolated. Where the curve
-    is bent outwards its chords lie below it, which favours the method a little.
+    For each seed AT's robust accuracy is interpolated at the natural accuracy of the method,
+    linearly between all of that seed's runs with one budget for all pixels, in the order of their
+    natural accuracy; those of nearly the same budget may zigzag. Nothing is extrapolated. Where
+    the curve is bent outwards its chords lie below it, which favours the method a little.
 
     Args:
         runs: as `results.measured` gives them.
@@ -215,7 +226,7 @@ def above_curve(runs: Runs, label: str, *, robust: str = "pgd20") -> Spread | No
     heights = []
     for seed in sorted({run["seed"] for run in runs}):
         some = [run for run in runs if run["seed"] == seed]
-        budgets = {run["label"] for run in some if re.fullmatch(r"at|at-eps[\d.]+", run["label"])}
+        budgets = {run["label"] for run in some if re.fullmatch(CONSTANT, run["label"])}
         curve = sorted(point for name in budgets for point in _points(some, name, robust))
         for at, held in _points(some, label, robust):
             if len(curve) > 1 and curve[0][0] <= at <= curve[-1][0]:

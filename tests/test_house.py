@@ -51,9 +51,12 @@ def test_the_readme_quotes_the_results() -> None:
             difference = results.paired(runs, label, "at", metric)
             assert difference is not None
             assert f"- {low}, {name}: {difference.sentence()}" in " ".join(readme.split())
-    quoted = " ".join(readme.replace("\n> ", "\n").split())
+    quoted = " ".join(readme.replace("\n> ", "\n").replace("\n>\n", "\n> \n").split())
     for suffix in ("", "-low4"):
-        assert f"{verdict.on_the_map(verdict.compare(runs, suffix=suffix))}" in quoted
+        above = verdict.above_curve(runs, f"part{suffix}")
+        assert above is not None
+        assert f"{verdict.on_the_map(verdict.compare(runs, suffix=suffix))} > " in quoted
+        assert f"at the same natural accuracy: {above.sentence()}" in quoted
 
 
 def test_environment_is_in_step_with_pyproject() -> None:

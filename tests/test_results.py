@@ -180,9 +180,9 @@ def test_differences_are_taken_seed_by_seed() -> None:
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ([2.5, 2.5, 1.5], "higher, beyond the spread"),
-        ([-2.5, -2.5, -1.5], "lower, beyond the spread"),
-        ([2.5, -2.5, 1.0], "within the spread, so not shown to differ"),
+        ([2.5, 2.5, 1.5], "which leaves zero out): higher."),
+        ([-2.5, -2.5, -1.5], "which leaves zero out): lower."),
+        ([2.5, -2.5, 1.0], "which holds zero): not shown to differ."),
     ],
 )
 def test_an_effect_within_its_spread_is_called_that(numbers: list[float], words: str) -> None:

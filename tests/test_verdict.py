@@ -118,11 +118,11 @@ def test_the_map_follows_the_figures() -> None:
     (hidden,) = re.findall(r"effects of up to ([\d.]+) points may still hide", nothing)
     assert 0 < float(hidden) < 3
     assert on_the_map({"part": (-3.0, 0.0)}).startswith("**The map matters, and harms**")
-    assert on_the_map({"part": (3.0, -3.0)}).startswith("**The map trades**")
+    assert on_the_map({"part": (3.0, -3.0)}).startswith("**The map moves the trade-off**")
     mixed = on_the_map({"part": (3.0, 0.0), "part-random": (3.0, 0.0)})
-    assert mixed.startswith("**It is mixed**")
-    assert re.search(r"PART − random: natural [^;]*, not shown to differ", mixed)
-    assert re.search(r"PART − shuffled: natural \+[^;]*, better", mixed)
+    assert mixed.startswith("**The controls do not agree**")
+    assert re.search(r"PART − random \(5 seeds\): natural [^;]*, not shown to differ", mixed)
+    assert re.search(r"PART − shuffled \(5 seeds\): natural \+[^;]*, better", mixed)
     # The oracle and the rest say other things, whatever they say.
     assert on_the_map({"part-oracle": (9.0, 9.0)}) == nothing
 
@@ -151,7 +151,8 @@ def test_no_comparison_is_refused() -> None:
 
 def curve(part: tuple[float, float]) -> list[dict[str, Any]]:
     points = {"at-eps0": (95, 0), "at-eps4": (92, 50), "at": (90, 60), "part": part}
-    points |= {"at-like-part": (91, 99), "part-at-eps4": (91, 99)}  # neither is of the sweep
+    points |= {"uniform-6.5": (91, 55), "at-like-part-low4": (90.5, 57.5)}  # on the same chords
+    points |= {"part-at-eps4": (91, 99), "at-long": (91, 99)}  # neither is of the curve
     return [
         {"label": label, "seed": seed, "metrics": {"natural": x + seed, "pgd20": y + 2 * seed}}
         for label, (x, y) in points.items()

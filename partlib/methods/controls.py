@@ -9,7 +9,8 @@ of them (Zhang et al., 2024).
     inverted    the full budget where the map is low, and the low one where it is full
     oracle      the true object mask in the place of the CAM: what a perfect map would give
 
-Equal amounts in equal places are plain adversarial training with the map's mean as its eps.
+The first two keep the amount of each image or of the batch. The others change it, and need a second
+control, which is also one of the first two: adversarial training with the map's mean as its eps.
 """
 
 from __future__ import annotations
