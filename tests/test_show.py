@@ -489,6 +489,17 @@ def test_plane_draws_a_line_of_means_and_points_beside_it(drawn):
     assert "1 sd" in ax.get_legend().get_title().get_text()
 
 
+def test_plane_takes_spreads_that_are_known(drawn):
+    spreads = {"paper": (0.5, 2.0)}
+    words = {"xlabel": "natural", "ylabel": "robust", "alt": "a"}
+    show.draw_plane({}, {"paper": (89, 55), "here": (88, 54)}, sd=spreads, **words)
+    ax = drawn[0].axes[0]
+    bars = {c.get_label(): [b.get_segments()[0].tolist() for b in c[2]] for c in ax.containers}
+    assert bars["paper"] == [[[88.5, 55], [89.5, 55]], [[89, 53], [89, 57]]]
+    assert bars["here"] == [[[88, 54], [88, 54]], [[88, 54], [88, 54]]]
+    assert "1 sd" in ax.get_legend().get_title().get_text()
+
+
 @pytest.mark.parametrize(
     ("line", "points", "message"),
     [

@@ -1,6 +1,7 @@
 """A figure of two measures against each other: a trade-off, and what lies off it."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +20,8 @@ def draw_plane(
     *,
     xlabel: str,
     ylabel: str,
-    label: str,
+    label: str = "",
+    sd: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     alt: str,
 ) -> Picture:
     """Draw two measures against each other: settings of one method as a line, others as points.
@@ -30,6 +32,7 @@ def draw_plane(
         xlabel: what x is, with its unit.
         ylabel: what y is, with its unit.
         label: what the line is.
+        sd: the standard deviations of x and y, by point, of those that are one figure each.
         alt: what the figure shows, for a reader who cannot see it.
 
     Raises:
@@ -42,10 +45,14 @@ def draw_plane(
         for argument, given in {"line": line, "points": points}.items()
         for name, pair in given.items()
     ]
-    with sheet(560) as (figure, (ax,)):
+    with sheet(560 + 18 * max(0, len(points) - 6)) as (figure, (ax,)):  # room for the legend
         for i, (name, pair) in enumerate(drawn):
             x, y = (values.mean() for values in pair)
-            wide = [values.std(ddof=1) if len(values) > 1 else 0.0 for values in pair]
+            known = sd.get(name, (0.0, 0.0))
+            wide = [
+                values.std(ddof=1) if len(values) > 1 else given
+                for values, given in zip(pair, known, strict=True)
+            ]
             n = i - len(line)
             colour = "black" if n < 0 else PALETTE[n % len(PALETTE)]
             look: dict[str, Any] = {"color": colour, "elinewidth": 1.5}
@@ -60,7 +67,7 @@ def draw_plane(
             ax.plot(*np.transpose(means), color="black", linewidth=1.5, label=label, zorder=0)
         ax.set(xlabel=xlabel, ylabel=ylabel)
         ax.margins(0.1)
-        seeds = any(len(values) > 1 for _, pair in drawn for values in pair)
+        seeds = bool(sd) or any(len(values) > 1 for _, pair in drawn for values in pair)
         legend(ax, "means, bars: ± 1 sd over seeds" if seeds else "")
         return finish(figure, alt)
 
