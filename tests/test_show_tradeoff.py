@@ -1,0 +1,50 @@
+"""The plane of natural and robust accuracy."""
+
+import numpy as np
+import pytest
+from figures import FIGURES
+
+from partlib import show
+
+
+def test_plane_draws_a_line_of_means_and_points_beside_it(drawn):
+    FIGURES["plane"](alt="a")
+    ax = drawn[0].axes[0]
+    (line,) = (line for line in ax.get_lines() if line.get_label() == "AT")
+    np.testing.assert_allclose(line.get_xydata(), [[93, 155 / 3], [90, 60]])
+    assert [text.get_text() for text in ax.texts] == ["4", "8"]
+    marks = {c.get_label(): c for c in ax.containers if not c.get_label().startswith("_")}
+    assert {name: c[0].get_xydata()[0].tolist() for name, c in marks.items()} == {
+        "PART": [92, 58.5],
+        "paper": [89, 55],
+    }
+    across, up = (bars.get_segments()[0] for bars in marks["PART"][2])
+    sd = np.sqrt(0.5)
+    np.testing.assert_allclose(across, [[92 - 2 * sd, 58.5], [92 + 2 * sd, 58.5]])
+    np.testing.assert_allclose(up, [[92, 58.5 - sd], [92, 58.5 + sd]])
+    assert {t.get_text() for t in ax.get_legend().get_texts()} == {"AT", "PART", "paper"}
+    assert "1 sd" in ax.get_legend().get_title().get_text()
+
+
+def test_plane_takes_spreads_that_are_known(drawn):
+    spreads = {"paper": (0.5, 2.0)}
+    words = {"xlabel": "natural", "ylabel": "robust", "alt": "a"}
+    show.draw_plane({}, {"paper": (89, 55), "here": (88, 54)}, sd=spreads, **words)
+    ax = drawn[0].axes[0]
+    bars = {c.get_label(): [b.get_segments()[0].tolist() for b in c[2]] for c in ax.containers}
+    assert bars["paper"] == [[[88.5, 55], [89.5, 55]], [[89, 53], [89, 57]]]
+    assert bars["here"] == [[[88, 54], [88, 54]], [[88, 54], [88, 54]]]
+    assert "1 sd" in ax.get_legend().get_title().get_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "points", "message"),
+    [
+        ({}, {}, "line and points must hold at least one, found none"),
+        ({"8": ([], [1])}, {}, r"line\['8'\] must hold finite"),
+        ({}, {"PART": (1, np.nan)}, r"points\['PART'\] must hold finite"),
+    ],
+)
+def test_plane_refuses(line, points, message):
+    with pytest.raises(ValueError, match=message):
+        show.draw_plane(line, points, xlabel="x", ylabel="y", label="AT", alt="a")
