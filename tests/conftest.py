@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from corrupted import photos  # noqa: F401 (a fixture)
 from figures import displayed, drawn  # noqa: F401 (fixtures)
 from hypothesis import settings
 from lab_page import browser, fresh, opened, page_file  # noqa: F401 (fixtures)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_training import QUICK, images, net, part
+from trained import QUICK, images, net, part
 
 from partlib import checkpoints
 from partlib.training import fit

@@ -40,7 +40,10 @@ MUTANTS = [
     (BUDGETS, "eps_low + mask * (eps - eps_low)", "eps_low + mask * eps"),
 ]
 NOTICE = {
-    GRADIENT: ["tests/test_attacks.py", "-k", "formula or exactly or start or margin_is"],
+    GRADIENT: [
+        *("tests/test_attack_budgets.py", "tests/test_attack_formulas.py"),
+        *("-k", "follows or exactly or start or margin_is"),
+    ],
     BUDGETS: ["tests/test_budgets.py"],
 }
 RUN = """

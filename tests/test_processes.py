@@ -13,8 +13,8 @@ import pytest
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
-from test_training import AT, QUICK, images, net, part
 from torch import Tensor, nn
+from trained import AT, QUICK, images, net, part
 
 from partlib import attacks, checkpoints, methods
 from partlib.methods import Method

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_training import AT, QUICK, Killed, images, killed_after, net, part
 from torch import Tensor, nn
+from trained import AT, QUICK, Killed, images, killed_after, net, part
 
 from partlib import attacks, checkpoints, evaluation, methods
 from partlib.methods import Method
