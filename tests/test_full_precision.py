@@ -1,4 +1,4 @@
-"""Float32 is float32: no TF32 and no autocast where anything is measured, and all as it was after."""
+"""Float32 is float32 where anything is measured: no TF32, no autocast; and all as it was after."""
 
 import contextlib
 from collections.abc import Callable, Iterator
