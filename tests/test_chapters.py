@@ -82,9 +82,9 @@ def close(a: Tensor, b: Tensor) -> None:
     torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("number", CHAPTERS)
+@pytest.mark.parametrize("number", SOURCES)
 def test_each_exercise_has_a_stub_and_a_solution_of_the_same_form(number: str) -> None:
-    text = CHAPTERS[number].read_text()
+    text = SOURCES[number].read_text()
     exercises = re.findall(r"^\*\*(\d)\. [^*]+\*\*.*?(?=^\*\*\d\. |^## Further)", text, re.M | re.S)
     assert len(exercises) >= 3
     names = vars(page(number))

@@ -22,6 +22,7 @@ WHERE = {
     "07": ("equal_mean", "other_masks", "pixel_ag_clamp"),
     "08": ("seeds_needed", "unpaired_sd", "without_times"),
     "09": ("monotone", "same_class", "false_alarm"),
+    "a1": ("of_images", "mended", "is_sound"),
 }
 CHAPTER = {name: number for number, names in WHERE.items() for name in names}
 each = pytest.mark.parametrize("name", CHAPTER)
@@ -159,6 +160,7 @@ EQUIVALENT = {
     "other_masks": {"line 2: constant: 1"},
     "pixel_ag_clamp": {"line 7: no detach: delta.detach()"},
     "same_class": {"line 3: no unique: y.unique()"},
+    "mended": {"line 4: no clone: x.clone()"},
 }
 BY_HAND = {
     "noise": ("targeted", "gradient.sign()", "torch.randn_like(x).sign()"),
@@ -190,6 +192,15 @@ BY_HAND = {
     "in place": ("same_class", "mask.clone()", "mask"),
     "expected, not probable": ("false_alarm", "1 - 0.95 ** k", "0.05 * k"),
     "all of them": ("false_alarm", "1 - 0.95 ** k", "0.05 ** k"),
+    "divided first": ("of_images", "(x - mean) / std", "x / std - mean"),
+    "around the last": ("mended", ".sign(), x, eps)", ".sign(), x_adv, eps)"),
+    "clamped at the end": ("mended", "x, eps).clamp(0, 1)", "x, eps)"),
+    "left in eval mode": ("mended", "model.train(training)", "model.train(False)"),
+    "left in train mode": ("mended", "model.train(training)", "model.train()"),
+    "in any mode": ("mended", "model.eval()", "pass"),
+    "on the average": ("is_sound", "(loss(x_adv) > loss(noise)).all()",
+                       "loss(x_adv).mean() > loss(noise).mean()"),
+    "more than nothing": ("is_sound", "loss(noise)", "loss(x)"),
     "random masks": ("other_masks", "mask.roll(1, dims=0)", "torch.rand(mask.shape) > 0.5"),
 }  # fmt: skip
 

@@ -13,7 +13,8 @@ import pytest
 from partlib.check import CHECKS, NOT_YET
 from tools import notebooks, student
 
-each_chapter = pytest.mark.parametrize("source", notebooks.chapters(), ids=lambda path: path.stem)
+SOURCES = notebooks.chapters() + notebooks.appendices()
+each_chapter = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
 def cells(source: Path) -> list[str]:
@@ -61,7 +62,7 @@ def test_nothing_is_used_that_only_a_solution_makes(source: Path) -> None:
 
 
 def test_every_exercise_is_asked() -> None:
-    text = "\n".join(cell for source in notebooks.chapters() for cell in cells(source))
+    text = "\n".join(cell for source in SOURCES for cell in cells(source))
     asked = re.findall(r"^check\.(\w+)\(", text, re.MULTILINE)
     assert sorted(asked) == sorted(CHECKS)
 
@@ -70,7 +71,7 @@ def test_notebooks_replace_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "student").mkdir()
     (tmp_path / "student" / "00-old.ipynb").write_text("{}")
     made = student.make(tmp_path / "student")
-    assert [path.stem for path in made] == [source.stem for source in notebooks.chapters()]
+    assert [path.stem for path in made] == [source.stem for source in SOURCES]
     assert sorted(made) == sorted((tmp_path / "student").iterdir())
     for path in made:
         notebook = nbformat.read(path, as_version=4)

@@ -1,4 +1,4 @@
-"""Make the students' notebooks: every chapter with its stubs, without solutions or outputs.
+"""Make the students' notebooks: each chapter with its stubs, without solutions or outputs.
 
     python -m tools.student
 
@@ -35,7 +35,7 @@ def make(folder: Path) -> list[Path]:
     """Write all students' notebooks to a folder, in place of what was there."""
     shutil.rmtree(folder, ignore_errors=True)
     made = []
-    for source in notebooks.chapters():
+    for source in notebooks.chapters() + notebooks.appendices():
         made.append(folder / f"{source.stem}.ipynb")
         notebooks.write(made[-1], nbformat.writes(for_students(source), indent=1) + "\n")
     return made

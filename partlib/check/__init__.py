@@ -16,6 +16,7 @@ from partlib.check.of_attacks import (
     targeted,
     unprojected,
 )
+from partlib.check.of_bugs import is_sound, mended, of_images
 from partlib.check.of_maps import (
     checkerboard,
     equal_mean,
@@ -45,11 +46,14 @@ __all__ = [
     "equal_mean",
     "false_alarm",
     "images_needed",
+    "is_sound",
     "losses",
     "mean_of_quarters",
+    "mended",
     "mixture_loss",
     "monotone",
     "natural_beta",
+    "of_images",
     "of_random_class",
     "other_masks",
     "pixel_ag_clamp",
