@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import partlib
-from partlib import results, verdict
+from tools import readme
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,12 +17,6 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
-README_ROWS = {
-    "natural": "natural training",
-    "at": "adversarial training, 8/255 everywhere",
-    "part": "PART, 7/255 on unimportant pixels",
-    "part-low4": "PART, 4/255 on unimportant pixels",
-}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -39,24 +33,13 @@ def test_titles_are_in_step() -> None:
 
 
 def test_the_readme_quotes_the_results() -> None:
-    runs = results.measured("scene-digits", "small")
-    readme = (ROOT / "README.md").read_text()
-    for label, name in README_ROWS.items():
-        found = [results.over_seeds(runs, label, metric) for metric in ("natural", "pgd20")]
-        assert all(spread is not None and spread.n == 5 for spread in found)
-        cells = " | ".join(spread.text() for spread in found if spread is not None)
-        assert f"| {name} | {cells} |" in readme
-    for label, low in (("part", "7/255"), ("part-low4", "4/255")):
-        for metric, name in (("natural", "natural"), ("pgd20", "PGD-20")):
-            difference = results.paired(runs, label, "at", metric)
-            assert difference is not None
-            assert f"- {low}, {name}: {difference.sentence()}" in " ".join(readme.split())
-    quoted = " ".join(readme.replace("\n> ", "\n").replace("\n>\n", "\n> \n").split())
-    for suffix in ("", "-low4"):
-        above = verdict.above_curve(runs, f"part{suffix}")
-        assert above is not None
-        assert f"{verdict.on_the_map(verdict.compare(runs, suffix=suffix))} > " in quoted
-        assert f"at the same natural accuracy: {above.sentence()}" in quoted
+    quoted = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.written(quoted) == quoted, "run `python -m tools.readme`"
+
+
+def test_a_readme_without_its_two_comments_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"readme: .*Made of the results"):
+        readme.written("# A title\n")
 
 
 def test_environment_is_in_step_with_pyproject() -> None:
