@@ -87,6 +87,21 @@ def test_bars_start_at_zero_and_points_need_not(drawn):
     assert heights == pytest.approx([178 / 3, 82, 89])
 
 
+def test_points_apart_have_an_axis_for_each_measure(drawn):
+    FIGURES["points"](alt="a", apart=True)
+    natural, robust = drawn[0].axes
+    assert [tick.get_text() for ax in (natural, robust) for tick in ax.get_xticklabels()] == [
+        "natural",
+        "PGD-20",
+    ]
+    assert robust.get_ylim()[1] < 62 < 81 < natural.get_ylim()[0]
+    assert [natural.get_legend(), robust.get_legend()] == [None, None]
+    assert min(ax.get_position().width for ax in (natural, robust)) > 0.3
+    (legend,) = drawn[0].legends
+    assert [t.get_text() for t in legend.get_texts()] == ["AT", "paper"]
+    assert [ax.get_ylabel() for ax in (natural, robust)] == ["accuracy (%)", ""]
+
+
 def test_groups_refuse():
     with pytest.raises(ValueError, match="groups must hold at least one value"):
         show.draw_bars({}, alt="a")

@@ -91,18 +91,21 @@ def draw_bars(groups: Groups, *, alt: str, ylabel: str = "accuracy (%)") -> Pict
     return _groups(groups, alt, ylabel, "bar: mean")
 
 
-def draw_points(groups: Groups, *, alt: str, ylabel: str = "accuracy (%)") -> Picture:
+def draw_points(
+    groups: Groups, *, alt: str, ylabel: str = "accuracy (%)", apart: bool = False
+) -> Picture:
     """Draw the means as points on an axis that need not start at zero, for small differences.
 
     Args:
         groups: as in :func:`draw_bars`.
         alt: what the figure shows, for a reader who cannot see it.
         ylabel: what the values are, with their unit.
+        apart: whether each measure has an axis of its own, for measures that lie far apart.
 
     Raises:
         ValueError: for an empty alt text, an empty table, or values that are not finite.
     """
-    return _groups(groups, alt, ylabel, "point: mean")
+    return _groups(groups, alt, ylabel, "point: mean", apart=apart)
 
 
 def draw_history(
@@ -196,11 +199,11 @@ def draw_surface(
 
 
 @contextmanager
-def sheet(height: int, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+def sheet(height: int, rows: int = 1, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
     """Give a figure of the book's width, with its style in force as long as it is drawn on."""
     with mpl.style.context(["default", STYLE]):
         figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, layout="constrained")
-        yield figure, list(figure.subplots(rows, squeeze=False)[:, 0])
+        yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def _lines(ax: Axes, data: pd.DataFrame, errorbar: Any) -> None:
@@ -214,7 +217,7 @@ def _lines(ax: Axes, data: pd.DataFrame, errorbar: Any) -> None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _groups(groups: Groups, alt: str, ylabel: str, mark: str) -> Picture:
+def _groups(groups: Groups, alt: str, ylabel: str, mark: str, *, apart: bool = False) -> Picture:
     rows = [
         {"method": method, "measure": measure, "value": value}
         for method, measures in groups.items()
@@ -224,47 +227,63 @@ def _groups(groups: Groups, alt: str, ylabel: str, mark: str) -> Picture:
     if not rows:
         raise ValueError("groups must hold at least one value, found none")
     data = pd.DataFrame(rows)
-    n = data["method"].nunique()
-    colours = [PALETTE[i % len(PALETTE)] for i in range(n)]
-    keys: dict[str, Any] = {"data": data, "x": "measure", "y": "value", "hue": "method"}
-    counts = data.groupby(["method", "measure"])["value"].transform("size")
-    seeds = data[counts > 1]
-    with sheet(540) as (figure, (ax,)):
-        if mark.startswith("bar"):
-            look = {"saturation": 1, "err_kws": {"linewidth": 2, "color": "black"}}
-            sns.barplot(**keys, **look, palette=colours, errorbar="sd", ax=ax)
-        else:
-            look = {"dodge": 0.8 - 0.8 / n, "linestyle": "none", "markersize": 8, "linewidth": 2}
-            sns.pointplot(**keys, **look, palette=colours, errorbar="sd", ax=ax)
-        if len(seeds):
-            keys |= {"data": seeds, "hue_order": data["method"].unique()}
-            look = {"palette": ["black"] * n, "dodge": True, "jitter": False, "size": 5}
-            sns.stripplot(**keys, **look, alpha=0.6, legend=False, ax=ax)
-            for dots in ax.collections:  # beside the error bar, not on it
-                dots.set_offsets(np.add(dots.get_offsets(), (0.16 / n, 0.0)))
-        if data["value"].min() < 0 < data["value"].max():
-            ax.axhline(0, color="black", linewidth=1)
-        ax.set(xlabel="", ylabel=ylabel)
-        legend(ax, f"{mark}, line: ± 1 sd, dots: seeds" if len(seeds) else "")
+    methods = list(data["method"].unique())
+    data["seeds"] = data.groupby(["method", "measure"])["value"].transform("size")
+    note = f"{mark}, line: ± 1 sd, dots: seeds" if (data["seeds"] > 1).any() else ""
+    parts = [part for _, part in data.groupby("measure", sort=False)] if apart else [data]
+    with sheet(540, columns=len(parts)) as (figure, axes):
+        for ax, part in zip(axes, parts, strict=True):
+            _means(ax, part, methods, bars=mark.startswith("bar"))
+            _dots(ax, part[part["seeds"] > 1], methods)
+            if part["value"].min() < 0 < part["value"].max():
+                ax.axhline(0, color="black", linewidth=1)
+            ax.set(xlabel="", ylabel=ylabel if ax is axes[0] else "")
+        for ax in axes[1:]:
+            ax.legend_ = None
+        legend(axes[0], note, above=figure if apart else None)
         return finish(figure, alt)
 
 
-def legend(ax: Axes, note: str) -> None:
-    """Put the legend above the axes, where it covers no data, under a note on how to read it."""
-    labels = [str(label) for label in ax.get_legend_handles_labels()[1]]
-    if labels == [ax.get_ylabel()]:
-        ax.legend_ = None  # the axis says it already
+def _means(ax: Axes, data: pd.DataFrame, methods: list[str], *, bars: bool) -> None:
+    n = len(methods)
+    colours = [PALETTE[i % len(PALETTE)] for i in range(n)]
+    keys: dict[str, Any] = {"data": data, "x": "measure", "y": "value", "hue": "method"}
+    keys |= {"hue_order": methods, "palette": colours, "errorbar": "sd", "ax": ax}
+    if bars:
+        sns.barplot(**keys, saturation=1, err_kws={"linewidth": 2, "color": "black"})
+    else:
+        look = {"dodge": 0.8 - 0.8 / n, "linestyle": "none", "markersize": 8, "linewidth": 2}
+        sns.pointplot(**keys, **look)
+
+
+def _dots(ax: Axes, seeds: pd.DataFrame, methods: list[str]) -> None:
+    if not len(seeds):
         return
+    n = len(methods)
+    keys: dict[str, Any] = {"data": seeds, "x": "measure", "y": "value", "hue": "method"}
+    look = {"palette": ["black"] * n, "dodge": True, "jitter": False, "size": 5, "alpha": 0.6}
+    sns.stripplot(**keys, **look, hue_order=methods, legend=False, ax=ax)
+    for dots in ax.collections:  # beside the error bar, not on it
+        dots.set_offsets(np.add(dots.get_offsets(), (0.16 / n, 0.0)))
+
+
+def legend(ax: Axes, note: str, *, above: Figure | None = None) -> None:
+    """Put the legend above the axes, where it covers no data, under a note on how to read it.
+
+    ``above`` is the figure to put it above as a whole, for axes side by side.
+    """
+    handles, names = ax.get_legend_handles_labels()
+    labels = [str(name) for name in names]
+    ax.legend_ = None
+    if labels == [ax.get_ylabel()]:
+        return  # the axis says it already
     longest = max(map(len, labels))
     columns = 1 if longest > 22 else 2 if longest > 12 else 3
-    ax.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=columns,
-        title=note,
-        alignment="left",
-        borderaxespad=0.2,
-    )
+    look: dict[str, Any] = {"ncols": columns, "title": note, "alignment": "left"}
+    if above is not None:
+        above.legend(handles, labels, loc="outside upper left", **look)
+    else:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, **look)
 
 
 curve = shown(draw_curve)
