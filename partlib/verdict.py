@@ -149,7 +149,9 @@ def on_the_claim(comparisons: Sequence[Comparison]) -> str:
     """
     ran = _ran(comparisons)
     if not ran:
-        return f"Whether PART improves on the method that it wraps: **{NOT_RUN}**."
+        return (
+            f"Whether PART improves on the method that it wraps: **{NOT_RUN}** with several seeds."
+        )
     text = (
         f"PART was compared with the method that it wraps in **{len(ran)}** of "
         f"{len(comparisons)} pairs. "

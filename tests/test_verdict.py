@@ -99,7 +99,7 @@ def test_the_claim_follows_the_figures() -> None:
         assert on_the_claim(dict.fromkeys(PARTS, shift)).endswith(
             "are **not** in line with the claim."
         )
-    assert "**not run**" in on_the_claim(PARTS, seeds=1)
+    assert on_the_claim(PARTS, seeds=1).endswith(": **not run** with several seeds.")
     text = on_the_claim(PARTS, labels={"part", "at"})
     assert "**1** of 6 pairs" in text
     assert "in **1 of 1**" in text
