@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from corrupted import photos  # noqa: F401 (a fixture)
+from experimented import grid  # noqa: F401 (a fixture)
 from figures import displayed, drawn  # noqa: F401 (fixtures)
 from hypothesis import settings
 from lab_page import browser, fresh, opened, page_file  # noqa: F401 (fixtures)

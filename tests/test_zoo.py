@@ -9,24 +9,24 @@ import torch
 
 from partlib import data, evaluation, paper, zoo
 
-NAMES = ("natural", *paper.METHODS.values())
+DIGITS = ("natural", *paper.METHODS.values())
+NAMES = {name: ("scene-digits", name) for name in DIGITS} | {
+    f"cifar10-{label}": ("cifar10", label) for label in ("at", "part-low4")
+}
 
 
-def test_the_zoo_has_natural_training_and_the_nine_methods() -> None:
+def test_the_zoo_has_the_networks_that_it_names() -> None:
     assert zoo.names() == tuple(sorted(NAMES))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_card_says_how_its_weights_were_made(name: str) -> None:
     card = zoo.card(name)
-    commands = ("partlib train scene-digits", "experiments.scene_digits")
-    assert card["command"].startswith(tuple(f"python -m {c} {name} " for c in commands))
-    assert (card["label"], card["data"], card["network"], card["seed"]) == (
-        name,
-        "scene-digits",
-        "small",
-        0,
-    )
+    found = tuple(card[key] for key in ("data", "label", "network", "seed"))
+    assert found == (*NAMES[name], "small", 0)
+    of = "cifar10_small" if card["data"] == "cifar10" else "scene_digits"
+    commands = ("partlib train scene-digits", f"experiments.{of}")
+    assert card["command"].startswith(tuple(f"python -m {c} {card['label']} " for c in commands))
     assert card["commit"]
     assert not card["commit"].endswith("+"), "made from code that was not committed"
     assert card["seconds"]["train"] > 0
@@ -34,9 +34,11 @@ def test_a_card_says_how_its_weights_were_made(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_card_is_measured_again(name: str) -> None:
+def test_a_card_is_measured_again(name: str, request: pytest.FixtureRequest) -> None:
     model, card = zoo.load(name), zoo.card(name)
-    test = data.load("scene-digits", "test")
+    if card["data"] == "cifar10":
+        request.getfixturevalue("cifar10_root")
+    test = data.load(card["data"], "test")
     assert len(test) == card["n_test"]
     attacks = tuple(card["metrics"]) if name in ("natural", "at", "part") else ("natural",)
     found = evaluation.evaluate(model, test, attacks)
@@ -64,8 +66,8 @@ def test_weights_that_are_not_the_cards_are_refused(
 
 def test_the_zoo_is_the_first_seed_of_the_results() -> None:
     """The result may have more figures than the card, measured later on the same weights."""
-    for name in NAMES:
-        path = Path(zoo.HERE).parents[1] / f"results/scene-digits/small/{name}-seed0.json"
+    for name, (of, label) in NAMES.items():
+        path = Path(zoo.HERE).parents[1] / f"results/{of}/small/{label}-seed0.json"
         record, card = json.loads(path.read_text()), zoo.card(name)
         assert record.pop("metrics").items() >= card.pop("metrics").items()
         assert record.pop("seconds")["train"] == card.pop("seconds")["train"]

@@ -1,0 +1,112 @@
+"""A stretch of time for experiments: what fits into it is done, the rest is left for later."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from experiments import command, plans
+from experiments.limits import TimeUp
+from experiments.plans import Grid, Plan
+
+
+def test_a_stretch_of_time_is_read_or_refused() -> None:
+    assert [command.seconds(text) for text in ("90s", "9m", "1.5h")] == [90, 540, 5400]
+    for text in ("9", "m", "9 m", "-1s", ""):
+        with pytest.raises(ValueError, match="budget: a time"):
+            command.seconds(text)
+
+
+def test_a_run_that_is_out_of_time_goes_on_to_the_same_weights(grid: Grid) -> None:
+    what = grid.plan("at")
+    with pytest.raises(TimeUp):
+        grid.measure("at", what, 0, until=time.time())
+    assert not grid.record("at", 0).exists()
+    state = grid.runs / "at-seed0" / "checkpoint.safetensors"
+    assert len(plans.checkpoints.read_meta(state)["history"]) == 1
+    grid.measure("at", what, 0)
+    resumed = json.loads(grid.record("at", 0).read_text())
+    for path in (grid.runs / "at-seed0").iterdir():
+        path.unlink()
+    grid.measure("at", what, 0)  # anew, and held against the result that is there
+    resumed["weights_sha256"] = "another"
+    grid.record("at", 0).write_text(json.dumps(resumed))
+    with pytest.raises(ValueError, match=r"folder: the weights in .* are not those of"):
+        grid.measure("at", what, 0)
+
+
+def test_what_took_longer_than_there_is_time_is_left_for_later(grid: Grid) -> None:
+    what = grid.plan("natural")
+    grid.measure("natural", what, 0)
+    record = grid.record("natural", 0)
+    first = json.loads(record.read_text())
+    assert first["seconds"]["measure"].keys() == {"cam/grad_cam/iou"}
+    first["seconds"]["measure"] = {"fgsm@9": 100.0, "fgsm@8": 0.001}
+    grid.record("at", 3).write_text(json.dumps(first))
+    more = replace(what, attacks=("fgsm@9", "fgsm@8"))
+    with pytest.raises(TimeUp, match=r"no time left for fgsm@9$"):
+        grid.measure("natural", more, 0, until=time.time() + 90)
+    assert grid.missing("natural", more, 0) == [("attacks", "fgsm@9")]
+    with pytest.raises(TimeUp):
+        grid.measure("natural", more, 0, until=time.time() - 1)
+    grid.measure("natural", more, 0, until=time.time() + 500)
+
+
+def test_a_run_stops_when_another_epoch_would_not_fit(grid: Grid) -> None:
+    watch = grid._watch(grid.plan("natural"), 0, time.time() + 60)
+    watch(torch.nn.Linear(1, 1), {"seconds": 50.0})
+    with pytest.raises(TimeUp):
+        watch(torch.nn.Linear(1, 1), {"seconds": 58.0})
+
+
+def test_a_run_that_would_not_fit_is_not_started(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for label in ("natural", "at"):
+        with pytest.raises(TimeUp):
+            grid.measure(label, grid.plan(label), 0, until=time.time())
+    assert 0 < grid.epoch_seconds("at", 0) < 60
+    assert grid.epoch_seconds("at", 1) == 0
+    calls: list[str] = []
+
+    def call(words: list[str], **_: object) -> Any:
+        calls.append(words[5])
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(command.subprocess, "run", call)
+    monkeypatch.setattr(Grid, "epoch_seconds", lambda *_: 100.0)
+    monkeypatch.setattr(sys, "argv", ["trial", "--budget", "90s"])
+    with pytest.raises(SystemExit):
+        command.command(grid, [{label: grid.plan(label, seeds=1) for label in ("natural", "at")}])
+    assert calls == ["natural"], "the first has its chance, the second has no room"
+
+
+def test_a_failed_run_does_not_stop_the_others(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[list[str]] = []
+
+    def call(words: list[str], **_: object) -> Any:
+        calls.append(words[3:])
+        return subprocess.CompletedProcess(words, int("at" in words and "1" in words))
+
+    groups: tuple[dict[str, Plan], ...] = (
+        {"natural": grid.plan("natural", seeds=1), "at": grid.plan("at", seeds=2)},
+        {"part": grid.plan("part", seeds=1)},
+    )
+    monkeypatch.setattr(command.subprocess, "run", call)
+    monkeypatch.setattr(sys, "argv", ["trial", "--threads", "2"])
+    with pytest.raises(SystemExit) as stopped:
+        command.command(grid, groups)
+    assert stopped.value.code == 1
+    assert [" ".join(words[:5]) for words in calls] == [
+        "--group 0 natural --seed 0", "--group 0 at --seed 0", "--group 0 at --seed 1",
+        "--group 1 part --seed 0",
+    ]  # fmt: skip
+    assert all(words[-2:] == ["--threads", "2"] for words in calls)
+    assert capsys.readouterr().err == "failed:\nat --seed 1\n"
