@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.command import command
-from experiments.plans import CONTROLS, LIKE, Grid, block, diagnosed, on_gpu
+from experiments.groups import CONTROLS, LIKE, block, diagnosed, on_gpu
+from experiments.plans import Grid
 from partlib import corruptions
 from partlib.recipes import recipe
 

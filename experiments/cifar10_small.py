@@ -8,7 +8,8 @@ Three seeds. PART's low budget is 4/255 here, so that an effect of the map has r
 from __future__ import annotations
 
 from experiments.command import command
-from experiments.plans import Grid, diagnosed
+from experiments.groups import diagnosed
+from experiments.plans import Grid
 from partlib.recipes import recipe
 
 SEEDS = {"seeds": 3}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,6 @@ from partlib.training import OnEpoch, Row
 
 ROOT = Path(__file__).resolve().parents[1]
 QUARTERS = ("ul", "ur", "bl", "br")
-CONTROLS = ("-shuffled", "-random", "-oracle", "-inverted", "-published")
-"""Ends of the labels of what is put in the place of PART's map."""
-LIKE = ("", "-oracle", "-inverted", "-published")
-"""Those that differ in their mean budget; the shuffled and the random map have PART's own."""
-ON_GPU = ("natural", "pgd20", "mma", "pgd20@1000", "aa@1000")
-"""AutoAttack on the first 1,000 test images; PGD-20 stands beside it on the same ones."""
 DIAGNOSED = 100
 """Test images on which signs of masked gradients are looked for."""
 KEYS = {
@@ -285,25 +279,3 @@ class Grid:
     def record(self, label: str, seed: int) -> Path:
         """The file of a result."""
         return self.results / f"{label}-seed{seed}.json"
-
-
-def block(grid: Grid, corrupted: Sequence[str] = ()) -> tuple[dict[str, Plan], dict[str, Plan]]:
-    """A block of the paper's main table, for a GPU: the nine methods with one seed, then three."""
-    # A map for ten epochs is first taken after a quarter of them as in the paper, not at the start.
-    three = on_gpu(grid.nine(seeds=3, warmup=grid.recipe.config.epochs // 4), corrupted)
-    return {label: replace(what, seeds=1) for label, what in three.items()}, three
-
-
-def on_gpu(plans: Mapping[str, Plan], corrupted: Sequence[str] = ()) -> dict[str, Plan]:
-    """The same plans with all measured that a GPU has the time for."""
-    return {
-        label: replace(what, attacks=ON_GPU, corruptions=corrupted, diagnose=True)
-        for label, what in plans.items()
-    }
-
-
-def diagnosed(*groups: Mapping[str, Plan]) -> dict[str, Plan]:
-    """All labels of these groups as the last of them has each, with `diagnose` as well."""
-    return {
-        label: replace(what, diagnose=True) for plans in groups for label, what in plans.items()
-    }

@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.command import command
-from experiments.plans import CONTROLS, LIKE, QUARTERS, Grid, Plan, diagnosed
+from experiments.groups import CONTROLS, LIKE, diagnosed
+from experiments.plans import QUARTERS, Grid, Plan
 from partlib import corruptions
 from partlib.recipes import recipe
 

@@ -1,4 +1,4 @@
-"""Put the first seeds into the library's zoo: of scene-digits natural training and the nine methods.
+"""Put first seeds into the library's zoo: of scene-digits natural training and the nine methods.
 
     python -m experiments.zoo
 

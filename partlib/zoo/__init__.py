@@ -1,8 +1,8 @@
 """A zoo of small trained networks that come with the library, each with its card.
 
-They are `small` networks, seed 0. On scene-digits: "natural" training and the nine methods of PART's
-main table, such as "at", "part", "trades" and "part-trades-s10". On CIFAR-10: "cifar10-at" and
-"cifar10-part-low4", PART with 4/255 on unimportant pixels. A card is the record of the run that
+They are `small` networks, seed 0. On scene-digits: "natural" training and the nine methods of
+PART's main table, such as "at", "part", "trades" and "part-trades-s10". On CIFAR-10: "cifar10-at"
+and "cifar10-part-low4", PART with 4/255 on unimportant pixels. A card is the record of the run that
 made the weights: command, configuration, commit, versions, seconds, metrics, sha256.
 """
 
