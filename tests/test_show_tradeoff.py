@@ -7,12 +7,17 @@ from figures import FIGURES
 from partlib import show
 
 
-def test_plane_draws_a_line_of_means_and_points_beside_it(drawn):
+def test_plane_draws_lines_of_means_and_points_beside_them(drawn):
     FIGURES["plane"](alt="a")
     ax = drawn[0].axes[0]
-    (line,) = (line for line in ax.get_lines() if line.get_label() == "AT")
-    np.testing.assert_allclose(line.get_xydata(), [[93, 155 / 3], [90, 60]])
-    assert [text.get_text() for text in ax.texts] == ["4", "8"]
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    np.testing.assert_allclose(lines["AT"].get_xydata(), [[93, 155 / 3], [90, 60]])
+    np.testing.assert_allclose(lines["PART, low"].get_xydata(), [[91, 61], [89, 62]])
+    assert [text.get_text() for text in ax.texts] == ["4", "8", "6", "7"]
+    named = [lines[name].get_color() for name in ("AT", "PART, low")]
+    assert [text.get_color() for text in ax.texts] == [named[0]] * 2 + [named[1]] * 2
+    marked = [c[0].get_color() for c in ax.containers if not c.get_label().startswith("_")]
+    assert len({*named, *marked}) == 4
     marks = {c.get_label(): c for c in ax.containers if not c.get_label().startswith("_")}
     assert {name: c[0].get_xydata()[0].tolist() for name, c in marks.items()} == {
         "PART": [92, 58.5],
@@ -22,7 +27,8 @@ def test_plane_draws_a_line_of_means_and_points_beside_it(drawn):
     sd = np.sqrt(0.5)
     np.testing.assert_allclose(across, [[92 - 2 * sd, 58.5], [92 + 2 * sd, 58.5]])
     np.testing.assert_allclose(up, [[92, 58.5 - sd], [92, 58.5 + sd]])
-    assert {t.get_text() for t in ax.get_legend().get_texts()} == {"AT", "PART", "paper"}
+    legend = {text.get_text() for text in ax.get_legend().get_texts()}
+    assert legend == {"AT", "PART, low", "PART", "paper"}
     assert "1 sd" in ax.get_legend().get_title().get_text()
 
 
@@ -38,13 +44,13 @@ def test_plane_takes_spreads_that_are_known(drawn):
 
 
 @pytest.mark.parametrize(
-    ("line", "points", "message"),
+    ("lines", "points", "message"),
     [
-        ({}, {}, "line and points must hold at least one, found none"),
-        ({"8": ([], [1])}, {}, r"line\['8'\] must hold finite"),
+        ({"AT": {}}, {}, "lines and points must hold at least one, found none"),
+        ({"AT": {"8": ([], [1])}}, {}, r"lines\['AT'\]\['8'\] must hold finite"),
         ({}, {"PART": (1, np.nan)}, r"points\['PART'\] must hold finite"),
     ],
 )
-def test_plane_refuses(line, points, message):
+def test_plane_refuses(lines, points, message):
     with pytest.raises(ValueError, match=message):
-        show.draw_plane(line, points, xlabel="x", ylabel="y", label="AT", alt="a")
+        show.draw_plane(lines, points, xlabel="x", ylabel="y", alt="a")

@@ -161,7 +161,8 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="A network of the zoo (natural, at, part), or a run's folder.")
+        str,
+        typer.Argument(help="A network of the zoo (at, part, cifar10-at, ...), or a run's folder."),
     ],
     attack: Annotated[
         list[str] | None, typer.Option(help="natural, fgsm, pgd20, mma, aa; may be repeated.")

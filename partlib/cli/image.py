@@ -20,7 +20,7 @@ from partlib.checkpoints import write_bytes
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 File = Annotated[Path, typer.Argument(help="An image file.")]
 Model = Annotated[
-    str, typer.Option(help="A network of the zoo (natural, at, part), or a run's folder.")
+    str, typer.Option(help="A network of the zoo (at, part, cifar10-at, ...), or a run's folder.")
 ]
 Resize = Annotated[
     bool, typer.Option("--resize", help="Cut the middle square out and resize it, if need be.")
@@ -57,7 +57,7 @@ def attack(
 
     python -m partlib attack digit.png --model natural --attack fgsm --eps 2 --label seven
 
-    python -m partlib attack photo.jpg --resize --model runs/cifar10-resnet18-at-seed0 --steps 50
+    python -m partlib attack photo.jpg --resize --model cifar10-at --steps 50
     """
     if name == "natural":
         raise ValueError("attack: fgsm, pgd, mma or aa is needed, found 'natural'")

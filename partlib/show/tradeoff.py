@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from partlib.show.charts import legend, sheet
 from partlib.show.picture import PALETTE, Picture, finish, finite, shown
@@ -15,61 +16,73 @@ MARKERS = "sD^vPX*<>h"
 
 
 def draw_plane(
-    line: Mapping[str, Point],
+    lines: Mapping[str, Mapping[str, Point]],
     points: Mapping[str, Point],
     *,
     xlabel: str,
     ylabel: str,
-    label: str = "",
     sd: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     alt: str,
 ) -> Picture:
-    """Draw two measures against each other: settings of one method as a line, others as points.
+    """Draw two measures against each other: settings of a method as a line, others as points.
 
     Args:
-        line: by setting, in the order of the line, the seeds' x and y, or one figure each.
-        points: the same for each method beside it.
+        lines: by method, then by setting in the order of its line, the seeds' x and y, or one
+            figure each. An empty line is left out.
+        points: the same for each method beside them.
         xlabel: what x is, with its unit.
         ylabel: what y is, with its unit.
-        label: what the line is.
         sd: the standard deviations of x and y, by point, of those that are one figure each.
         alt: what the figure shows, for a reader who cannot see it.
 
     Raises:
         ValueError: for an empty alt text, nothing to draw, or values that are not finite.
     """
-    if not line and not points:
-        raise ValueError("line and points must hold at least one, found none")
-    drawn = [
-        (name, [np.atleast_1d(finite(f"{argument}[{name!r}]", values)) for values in pair])
-        for argument, given in {"line": line, "points": points}.items()
-        for name, pair in given.items()
-    ]
+    walks = {name: _each(f"lines[{name!r}]", line) for name, line in lines.items() if line}
+    beside = _each("points", points)
+    if not walks and not beside:
+        raise ValueError("lines and points must hold at least one, found none")
+    colours = ["black", *PALETTE] if walks else PALETTE
     with sheet(560 + 18 * max(0, len(points) - 6)) as (figure, (ax,)):  # room for the legend
-        for i, (name, pair) in enumerate(drawn):
-            x, y = (values.mean() for values in pair)
-            known = sd.get(name, (0.0, 0.0))
-            wide = [
-                values.std(ddof=1) if len(values) > 1 else given
-                for values, given in zip(pair, known, strict=True)
-            ]
-            n = i - len(line)
-            colour = "black" if n < 0 else PALETTE[n % len(PALETTE)]
-            look: dict[str, Any] = {"color": colour, "elinewidth": 1.5}
-            if n < 0:
-                ax.annotate(name, (x, y), xytext=(5, 5), textcoords="offset points")
-                ax.errorbar(x, y, wide[1], wide[0], "o", markersize=4, **look)
-            else:
-                marker = MARKERS[n % len(MARKERS)]
-                ax.errorbar(x, y, wide[1], wide[0], marker, markersize=7, label=name, **look)
-        means = [[values.mean() for values in pair] for _, pair in drawn[: len(line)]]
-        if means:
-            ax.plot(*np.transpose(means), color="black", linewidth=1.5, label=label, zorder=0)
+        for i, (name, settings) in enumerate(walks.items()):
+            look: dict[str, Any] = {"color": colours[i % len(colours)]}
+            side = 1 - 2 * (i % 2)  # names of settings above one line, below the next
+            place: dict[str, Any] = {"xytext": (6 * side, 6 * side), "textcoords": "offset points"}
+            place |= {"ha": "left" if side > 0 else "right", "va": "center"}
+            means = [(pair[0].mean(), pair[1].mean()) for pair in settings.values()]
+            ax.plot(*np.transpose(means), linewidth=1.5, label=name, zorder=0, **look)
+            for (setting, pair), mean in zip(settings.items(), means, strict=True):
+                _mark(ax, pair, (0.0, 0.0), "o", markersize=4, **look)
+                ax.annotate(setting, mean, **place, **look)
+        for i, (name, pair) in enumerate(beside.items()):
+            look = {"color": colours[(i + len(walks)) % len(colours)], "label": name}
+            _mark(ax, pair, sd.get(name, (0.0, 0.0)), MARKERS[i % len(MARKERS)], **look)
         ax.set(xlabel=xlabel, ylabel=ylabel)
         ax.margins(0.1)
-        seeds = bool(sd) or any(len(values) > 1 for _, pair in drawn for values in pair)
+        pairs = [*beside.values(), *(pair for some in walks.values() for pair in some.values())]
+        seeds = bool(sd) or any(len(values) > 1 for pair in pairs for values in pair)
         legend(ax, "means, bars: ± 1 sd over seeds" if seeds else "")
         return finish(figure, alt)
+
+
+def _each(argument: str, given: Mapping[str, Point]) -> dict[str, list[np.ndarray]]:
+    """The seeds' x and y of each point, finite."""
+    return {
+        name: [np.atleast_1d(finite(f"{argument}[{name!r}]", values)) for values in pair]
+        for name, pair in given.items()
+    }
+
+
+def _mark(
+    ax: Axes, pair: list[np.ndarray], sd: tuple[float, float], marker: str, **look: Any
+) -> None:
+    """Draw a point with the spread of its seeds, or the one that is known."""
+    wide = [
+        values.std(ddof=1) if len(values) > 1 else known
+        for values, known in zip(pair, sd, strict=True)
+    ]
+    x, y = (values.mean() for values in pair)
+    ax.errorbar(x, y, wide[1], wide[0], marker, **{"markersize": 7, "elinewidth": 1.5} | look)
 
 
 plane = shown(draw_plane)
