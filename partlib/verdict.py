@@ -7,7 +7,7 @@ and calls a difference one only where the 95 % interval of its mean leaves zero 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -235,6 +235,29 @@ def above_curve(runs: Runs, label: str, *, robust: str = "pgd20") -> Spread | No
                 natural, expected = zip(*curve, strict=True)
                 heights.append(held - float(np.interp(at, natural, expected)))
     return spread(heights) if heights else None
+
+
+def heights(runs: Runs, names: Mapping[str, str], *, robust: str = "pgd20") -> list[dict[str, str]]:
+    """Rows for `show.table`: how far each method lies above that curve, and what follows.
+
+    Args:
+        runs: as `results.measured` gives them.
+        names: labels, and what to call them.
+        robust: the metric of robust accuracy.
+    """
+    rows = []
+    for label, name in names.items():
+        above = above_curve(runs, label, robust=robust)
+        one = "not run" if above is None else "one seed" if above.n < 2 else ""
+        rows.append(
+            {
+                "method": name,
+                "seeds": str(above.n if above else 0),
+                "above the curve": _interval(above),
+                "finding": one or ("not shown to differ", "above", "below")[_sign(above)],
+            }
+        )
+    return rows
 
 
 def _points(runs: Runs, label: str, robust: str) -> list[tuple[float, float]]:

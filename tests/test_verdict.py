@@ -168,3 +168,25 @@ def test_height_above_the_curve_is_interpolated_seed_by_seed() -> None:
     assert verdict.above_curve(curve((91.0, 56.5)), "part", robust="aa") is None
     alone = [run for run in curve((91.0, 56.5)) if run["label"] in ("at", "part")]
     assert verdict.above_curve(alone, "part") is None
+
+
+def test_heights_are_called_what_their_intervals_say() -> None:
+    above, below = curve((91.0, 56.5)), curve((93.5, 20.0))
+    names = {"part": "PART", "trades": "TRADES"}
+    assert verdict.heights(above, names) == [
+        {
+            "method": "PART",
+            "seeds": "3",
+            "above the curve": "+1.50 (+1.50 to +1.50)",
+            "finding": "above",
+        },
+        {"method": "TRADES", "seeds": "0", "above the curve": "not run", "finding": "not run"},
+    ]
+
+    def finding(some: list[dict[str, Any]]) -> str:
+        return verdict.heights(some, {"part": "PART"})[0]["finding"]
+
+    assert finding(below) == "below"
+    assert finding([run for run in above if run["seed"] == 0]) == "one seed"
+    two = [run for run in above if run["seed"] == 0] + [run for run in below if run["seed"] == 1]
+    assert finding(two) == "not shown to differ"

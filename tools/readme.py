@@ -2,11 +2,12 @@
 
     python -m tools.readme
 
-It says what each of the two budgets of PART does beside adversarial training, and what the controls
-say of the map.
+It says what each of the two budgets of PART does beside adversarial training, what the controls say
+of the map, and what CIFAR-10 says of both.
 """
 
 import textwrap
+from typing import Any
 
 from partlib import results, verdict
 from tools.notebooks import ROOT
@@ -14,12 +15,17 @@ from tools.notebooks import ROOT
 README = ROOT / "README.md"
 START = "<!-- Made of the results by `python -m tools.readme` -->\n\n"
 END = "<!-- End of what is made -->\n"
-SEEDS = 5
 ROWS = {
     "natural": "natural training",
     "at": "adversarial training, 8/255 everywhere",
     "part": "PART, 7/255 on unimportant pixels",
     "part-low4": "PART, 4/255 on unimportant pixels",
+}
+CIFAR10 = {
+    "at": ROWS["at"],
+    "at-like-part-low4": "adversarial training, PART's mean budget everywhere",
+    "part-low4": ROWS["part-low4"],
+    "part-shuffled-low4": "the same, with another image's map",
 }
 LOW = {"": "7/255", "-low4": "4/255"}
 """Ends of the labels of PART and its controls, and the budget of unimportant pixels there."""
@@ -30,24 +36,13 @@ def measured() -> str:
     """The README's section of results, as text in Markdown.
 
     Raises:
-        ValueError: a row of its table has not been run with all five seeds.
+        ValueError: a row of its tables has not been run with all seeds.
     """
-    runs = results.measured("scene-digits", "small")
-    lines = ["| training | natural | under PGD-20 at 8/255 |", "| --- | --- | --- |"]
-    for label, words in ROWS.items():
-        spreads = [results.over_seeds(runs, label, metric) for metric in ACCURACIES]
-        cells = [spread.text() for spread in spreads if spread is not None and spread.n == SEEDS]
-        if len(cells) < len(ACCURACIES):
-            raise ValueError(f"runs: {label} with {SEEDS} seeds is needed, found {spreads}")
-        lines.append(f"| {words} | {' | '.join(cells)} |")
-    one = next(run for run in runs if run["label"] == "at")
+    runs, photographs = (results.measured(data, "small") for data in ("scene-digits", "cifar10"))
     parts = [
-        _wrapped(
-            f"Handwritten digits on photographs, {one['n_train']:,} training images, "
-            f"{one['n_test']:,} test images, a network of 175,000 parameters, mean and "
-            f"standard deviation over {SEEDS} seeds, accuracy in percent:"
+        *_table(
+            runs, ROWS, 5, "Handwritten digits on photographs, a network of 175,000 parameters"
         ),
-        "\n".join(lines),
         "PART minus adversarial training, seed by seed:",
         "\n".join(
             _wrapped(f"- {low}, {words}: {difference.sentence()}", "  ")
@@ -64,13 +59,43 @@ def measured() -> str:
                 f"{low} on unimportant pixels:"
             )
         parts += [intro, _quoted(verdict.on_the_map(verdict.compare(runs, suffix=suffix)))]
-        if above := verdict.above_curve(runs, f"part{suffix}"):
-            height = (
-                "PGD-20 accuracy above adversarial training's curve of budgets, at the same "
-                f"natural accuracy: {above.sentence()}"
-            )
-            parts[-1] += f"\n>\n{_quoted(height)}"
+        parts[-1] += _height(runs, f"part{suffix}")
+    said = [
+        f"{c.name}: {c.row()['natural']} natural, {c.row()['PGD-20']} under PGD-20, {c.finding}."
+        for c in verdict.compare(photographs, verdict.CONTROLS[:2], suffix="-low4")
+    ]
+    parts += [
+        *_table(photographs, CIFAR10, 3, "The same network on CIFAR-10, six epochs"),
+        _quoted(f"In points, {' '.join(said)}") + _height(photographs, "part-low4"),
+    ]
     return "\n\n".join(parts)
+
+
+def _table(runs: list[dict[str, Any]], rows: dict[str, str], seeds: int, what: str) -> list[str]:
+    """A sentence on what is shown, and the table of these labels."""
+    lines = ["| training | natural | under PGD-20 at 8/255 |", "| --- | --- | --- |"]
+    for label, words in rows.items():
+        spreads = [results.over_seeds(runs, label, metric) for metric in ACCURACIES]
+        cells = [spread.text() for spread in spreads if spread is not None and spread.n == seeds]
+        if len(cells) < len(ACCURACIES):
+            raise ValueError(f"runs: {label} with {seeds} seeds is needed, found {spreads}")
+        lines.append(f"| {words} | {' | '.join(cells)} |")
+    one = next(run for run in runs if run["label"] == "at")
+    sizes = f"{one['n_train']:,} training images, {one['n_test']:,} test images"
+    how = f"mean and standard deviation over {seeds} seeds, accuracy in percent:"
+    return [_wrapped(f"{what}, {sizes}, {how}"), "\n".join(lines)]
+
+
+def _height(runs: list[dict[str, Any]], label: str) -> str:
+    """How far a label lies above the curve of constant budgets, as the next quoted paragraph."""
+    above = verdict.above_curve(runs, label)
+    if above is None:
+        return ""
+    text = (
+        "PGD-20 accuracy above adversarial training's curve of budgets, at the same natural "
+        f"accuracy: {above.sentence()}"
+    )
+    return f"\n>\n{_quoted(text)}"
 
 
 def written(readme: str) -> str:
