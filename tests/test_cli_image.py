@@ -148,7 +148,7 @@ def test_a_network_of_a_run_names_what_it_can(tmp_path: Path, digit: Path) -> No
     with pytest.raises(ValueError, match="model: the weights in"):
         invoke("cam", str(digit), "--model", str(run))
     (run / "weights.safetensors").write_bytes(b"damaged")
-    with pytest.raises(ValueError, match=r"model: at, mart, .* trades or the folder"):
+    with pytest.raises(ValueError, match=r"model: at, .*, trades or the folder"):
         invoke("cam", str(digit), "--model", str(run))
 
 
@@ -206,7 +206,7 @@ def test_data_refuses_a_real_cut_unless_asked(svhn_root: Path, tmp_path: Path) -
         (["cam", "deep.png"], "image: 8 bits a channel are needed, deep.png has mode I;16"),
         (
             ["attack", "digit.png", "--model", "x"],
-            "model: at, mart, natural, ",
+            "model: at, cifar10-at, ",
         ),
         (["attack", "digit.png", "--attack", "x"], "attacks: "),
         (["attack", "digit.png", "--attack", "natural"], "attack: fgsm, pgd, mma or aa is needed"),

@@ -119,7 +119,7 @@ def test_a_finished_run_is_a_model_by_its_folder(done: tuple[Path, dict[str, Any
     assert checkpoints.weights_sha256(model) == record["weights_sha256"]
     assert not model.training
     assert model_named("at")[1] == zoo.card("at")
-    with pytest.raises(ValueError, match=r"model: at, mart, .* trades or the folder of a finished"):
+    with pytest.raises(ValueError, match=r"model: at, .*, trades or the folder of a finished"):
         model_named(str(done[0].parent))
 
 
