@@ -174,6 +174,9 @@ class Grid:
     ) -> None:
         """Train one run, or load it, and measure what its result does not have.
 
+        A run that has a result but no weights, as on a new machine, is trained again; if that ends
+        in the result's weights, the result says so, as "repeated".
+
         Args:
             label: of the run.
             what: its plan.
@@ -188,8 +191,9 @@ class Grid:
         record, folder = self.record(label, seed), self.runs / f"{label}-seed{seed}"
         chosen = what.recipe.with_config(seed=seed)
         # Weights are written before the run's own result, and without any they are of no use.
-        done = record.exists() or (folder / "result.json").exists()
-        if not (done and (folder / "weights.safetensors").exists()):
+        known, weights = record.exists(), folder / "weights.safetensors"
+        again = known and not weights.exists()
+        if not (weights.exists() and (known or (folder / "result.json").exists())):
             training = self._threads(record, threads)
             with with_threads(training):
                 runs.run(
@@ -208,9 +212,14 @@ class Grid:
             checkpoints.write_json(record, json.loads((folder / "result.json").read_text()))
         found = json.loads(record.read_text())
         model = models.build(chosen.network, found["num_classes"], seed=0)
-        checkpoints.load_weights(model, folder / "weights.safetensors")
+        checkpoints.load_weights(model, weights)
         if checkpoints.weights_sha256(model) != found["weights_sha256"]:
             raise ValueError(f"folder: the weights in {folder} are not those of {record}")
+        if again:
+            repeated = json.loads((folder / "result.json").read_text())
+            keys = ("commit", "versions", "device", "threads")
+            found["repeated"] = {key: repeated[key] for key in keys}
+            checkpoints.write_json(record, found)
         model.to(self.device)
         test_set = data.load(chosen.data, "test", verify=self.verify)
         left_out = []

@@ -118,6 +118,20 @@ def test_a_grid_run_comes_out_again_bit_for_bit(grid: Grid) -> None:
     assert one == two
 
 
+def test_a_run_that_was_made_again_says_so(grid: Grid) -> None:
+    what = grid.plan("natural")
+    grid.measure("natural", what, 0)
+    record = grid.record("natural", 0)
+    grid.measure("natural", what, 0)
+    first = json.loads(record.read_text())
+    assert "repeated" not in first, "it was loaded"
+    shutil.rmtree(grid.runs)
+    grid.measure("natural", what, 0)
+    second = json.loads(record.read_text())
+    assert second.pop("repeated").keys() == {"commit", "versions", "device", "threads"}
+    assert second == first
+
+
 @pytest.mark.slow
 def test_a_measured_run_comes_out_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Natural training, because it is quick; its bits are the same on the same processor alone."""

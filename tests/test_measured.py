@@ -21,7 +21,8 @@ def faults(name: str, record: dict[str, Any]) -> list[str]:
     told = (record["data"], record["network"], f"{record['label']}-seed{record['seed']}.json")
     if told != (data, network, run):
         found.append(f"it is of {told}")
-    commits = (record["commit"], record.get("evaluated", {}).get("commit", ""))
+    made = (record, record.get("evaluated", {}), record.get("repeated", {}))
+    commits = [each.get("commit", "") for each in made]
     if any(commit.endswith("+") for commit in commits):
         found.append("made from code that was not committed")
     # The grids for a CPU take one thread, unless they are told another number.
@@ -49,6 +50,7 @@ def test_faults_are_seen() -> None:
     sound = RECORDS[name]
     assert faults(name.replace("seed0", "seed1"), sound)
     assert faults(name, sound | {"commit": sound["commit"] + "+"})
+    assert faults(name, sound | {"repeated": {"commit": sound["commit"] + "+"}})
     assert faults(name, sound | {"metrics": {"natural": 90.0}})
     assert faults(name, sound | {"threads": 4})
     assert faults(name, sound | {"command": sound["command"].partition(" --threads")[0]})
