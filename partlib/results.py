@@ -95,7 +95,17 @@ def values(runs: Iterable[dict[str, Any]], label: str, metric: str) -> list[floa
         metric: a key of their metrics, such as "pgd20"; "aa" is also "aa@64", AutoAttack
             on the first 64 test images alone, see `images`.
     """
-    return list(_by_seed(runs, label, metric).values())
+    return list(by_seed(runs, label, metric).values())
+
+
+def by_seed(runs: Iterable[dict[str, Any]], label: str, metric: str) -> dict[int, float]:
+    """As `values`, by seed."""
+    found = {
+        run["seed"]: run["metrics"][name]
+        for run in runs
+        if run["label"] == label and (name := _name(run, metric)) is not None
+    }
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,17 @@ class Spread:
         mean, sd = (f"{value:.{digits}f}" for value in (self.mean, self.sd))
         return f"{mean} ± {sd}" if self.n > 1 else mean
 
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval lies above or below zero, else 0."""
+        return 1 if self.low > 0 else -1 if self.high < 0 else 0
+
+    def interval(self) -> str:
+        """A difference and its 95 % interval, as tables show them."""
+        if self.n < 2:
+            return f"{self.mean:+.2f}"
+        return f"{self.mean:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+
     def sentence(self) -> str:
         """A difference in words, called an effect only where the interval leaves zero out."""
         if self.n < 2:
@@ -129,7 +150,7 @@ class Spread:
             f"{self.mean:+.2f} ± {self.sd:.2f} points over {self.n} seeds "
             f"(95 % interval {self.low:+.2f} to {self.high:+.2f}, which"
         )
-        if self.low > 0 or self.high < 0:
+        if self.sign:
             return f"{text} leaves zero out): {'higher' if self.mean > 0 else 'lower'}."
         return f"{text} holds zero): not shown to differ."
 
@@ -181,7 +202,7 @@ def differences(runs: Iterable[dict[str, Any]], label: str, base: str, metric: s
     names = {name for run in runs if (name := _name(run, metric)) is not None}
     if len(names) > 1:
         raise ValueError(f"runs: {metric} on the same images is needed, found {sorted(names)}")
-    ours, theirs = _by_seed(runs, label, metric), _by_seed(runs, base, metric)
+    ours, theirs = by_seed(runs, label, metric), by_seed(runs, base, metric)
     return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
 
 
@@ -213,15 +234,6 @@ def images(runs: Iterable[dict[str, Any]], metric: str) -> int | None:
     if len(found) > 1:
         raise ValueError(f"runs: {metric} on one number of images is needed, found {sorted(found)}")
     return found.pop() if found else None
-
-
-def _by_seed(runs: Iterable[dict[str, Any]], label: str, metric: str) -> dict[int, float]:
-    found = {
-        run["seed"]: run["metrics"][name]
-        for run in runs
-        if run["label"] == label and (name := _name(run, metric)) is not None
-    }
-    return dict(sorted(found.items()))
 
 
 def _name(run: dict[str, Any], metric: str) -> str | None:

@@ -6,28 +6,37 @@ and calls a difference one only where the 95 % interval of its mean leaves zero 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from partlib.paper import NOT_RUN
-from partlib.results import Spread, paired, spread, values
+from partlib.results import Spread, paired
 
-Finding = Literal["better", "worse", "traded", "not shown to differ", "one seed", "not run"]
+Finding = Literal[
+    "better",
+    "worse",
+    "traded",
+    "one higher, one open",
+    "one lower, one open",
+    "not shown to differ",
+    "one seed",
+    "not run",
+]
 Runs = Sequence[dict[str, Any]]
 Question = tuple[str, str, str, str]
 """Two labels, their names in words, and what differs between them."""
 
+MARGIN = 0.5
+"""Points: an accuracy has held where its interval leaves out a loss of so much."""
+
 CLAIM: tuple[Question, ...] = (
     ("part", "at", "PART − AT", "map and amount"),
-    ("part-s10", "at", "PART (s=10) − AT", "older maps, later start"),
+    ("part-s10", "at", "PART (s=10) − AT", "map and amount, later"),
     ("part-trades", "trades", "PART-T − TRADES", "map and amount"),
-    ("part-trades-s10", "trades", "PART-T (s=10) − TRADES", "older maps, later start"),
+    ("part-trades-s10", "trades", "PART-T (s=10) − TRADES", "map and amount, later"),
     ("part-mart", "mart", "PART-M − MART", "map and amount"),
-    ("part-mart-s10", "mart", "PART-M (s=10) − MART", "older maps, later start"),
+    ("part-mart-s10", "mart", "PART-M (s=10) − MART", "map and amount, later"),
 )
 """What the paper compares: PART around a method, and the method."""
 
@@ -35,14 +44,11 @@ CONTROLS: tuple[Question, ...] = (
     ("part", "at-like-part", "PART − equal mean", "the map, and steps within it"),
     ("part", "part-shuffled", "PART − shuffled", "whose map it is"),
     ("part", "part-random", "PART − random", "the map's shape and place"),
-    ("part-oracle", "at-like-part-oracle", "true mask − equal mean", "a perfect map"),
+    ("part-oracle", "at-like-part-oracle", "true mask − equal mean", "the object's own mask"),
     ("part-inverted", "at-like-part-inverted", "inverted − equal mean", "a map turned round"),
     ("part-published", "at-like-part-published", "published rule − equal mean", "that rule's map"),
 )
 """What the paper does not compare: PART's map against others, at equal mean budgets."""
-
-CONSTANT = r"at(-eps[\d.]+|-like-part.*)?|uniform-[\d.]+"
-"""Labels of AT with one budget for all pixels."""
 
 MAP = 3
 """The first so many of `CONTROLS` say whether the map matters."""
@@ -54,6 +60,10 @@ ON_THE_MAP = {
     "traded": "**The map moves the trade-off**: against each control that has its mean budget, "
     "PART is higher in one accuracy and lower in the other. Another constant budget would do that, "
     "too; whether the map does more, AT's curve of budgets says.",
+    "one higher, one open": "**The map does something**: PART is higher in one accuracy than each "
+    "control that has its mean budget; whether it is lower in the other is open.",
+    "one lower, one open": "**The map does something, and no good**: PART is lower in one accuracy "
+    "than each control that has its mean budget; whether it is higher in the other is open.",
     "not shown to differ": "**Nothing here shows that the map matters**: PART is not shown to "
     "differ from any control that has its mean budget.",
     "mixed": "**The controls do not agree**: PART does not compare in one way with those that have "
@@ -68,7 +78,7 @@ class Comparison:
 
     Attributes:
         name: which minus which.
-        isolates: what differs between the two.
+        isolates: what differs between the two; "" is left out of its row.
         natural: the differences of natural accuracy, in points; None where not run.
         robust: the differences of robust accuracy.
     """
@@ -82,17 +92,23 @@ class Comparison:
     def finding(self) -> Finding:
         """What the two intervals say together.
 
-        "better" is higher in one accuracy and not shown lower in the other, "worse" the
-        reverse, and "traded" higher in one and lower in the other.
+        "better" is higher in one accuracy, and in the other by its interval not lower by
+        `MARGIN`; "worse" is the reverse, and "traded" higher in one and lower in the other. Where
+        the other interval is too wide to say, it is open.
         """
         if self.natural is None or self.robust is None:
             return "not run"
         if self.seeds < 2:
             return "one seed"
-        signs = {_sign(self.natural), _sign(self.robust)}
+        both = (self.natural, self.robust)
+        signs = {s.sign for s in both}
         if {1, -1} <= signs:
             return "traded"
-        return "better" if 1 in signs else "worse" if -1 in signs else "not shown to differ"
+        if 1 in signs:
+            return "better" if all(s.low > -MARGIN for s in both) else "one higher, one open"
+        if -1 in signs:
+            return "worse" if all(s.high < MARGIN for s in both) else "one lower, one open"
+        return "not shown to differ"
 
     @property
     def seeds(self) -> int:
@@ -103,7 +119,7 @@ class Comparison:
         """A row for `show.table`; `robust` is what to call the robust accuracy."""
         return {
             "comparison": self.name,
-            "isolates": self.isolates,
+            **({"isolates": self.isolates} if self.isolates else {}),
             "seeds": str(self.seeds),
             "natural": _interval(self.natural),
             robust: _interval(self.robust),
@@ -121,8 +137,10 @@ def compare(
         questions: `CLAIM`, `CONTROLS`, or others of that form.
         suffix: what the labels of PART and its controls end in: "" for eps_low = 7/255,
             "-low4" for 4/255. Those of AT, TRADES and MART have no suffix.
-        robust: the metric of robust accuracy, such as "pgd20" or "aa".
+        robust: the metric of robust accuracy, such as "pgd20" or "aa". Runs that were not
+            measured in it are left out, of natural accuracy too.
     """
+    runs = [r for r in runs if any(key.partition("@")[0] == robust for key in r["metrics"])]
 
     def named(label: str) -> str:
         return label if label in ("at", "trades", "mart") else label + suffix
@@ -157,20 +175,18 @@ def on_the_claim(comparisons: Sequence[Comparison]) -> str:
         f"{len(comparisons)} pairs. "
     )
     for accuracy in ("natural", "robust"):
-        signs = [_sign(getattr(c, accuracy)) for c in ran]
+        signs = [getattr(c, accuracy).sign for c in ran]
         text += (
             f"{accuracy.capitalize()} accuracy is higher in {signs.count(1)}, lower in "
             f"{signs.count(-1)}, not shown to differ in {signs.count(0)}. "
         )
-    held = [c for c in ran if _sign(c.natural) == 1 and _sign(c.robust) >= 0]
-    words = "**in line with**" if len(held) == len(ran) else "in part in line with"
-    text += f"So the figures are {words if held else '**not** in line with'} the claim"
-    if not held:
-        return f"{text}."
-    lowest = min(c.robust.low for c in held if c.robust is not None)
-    hidden = f"; robust accuracy may have fallen by up to {-lowest:.1f} points all the same"
-    return f"{text}: natural accuracy is higher, and robust accuracy not shown lower, in " + (
-        f"**{len(held)} of {len(ran)}**{hidden if lowest < 0 else ''}."
+    pairs = [(c.natural, c.robust) for c in ran if c.natural and c.robust]
+    held = sum(natural.sign == 1 and robust.low > -MARGIN for natural, robust in pairs)
+    against = sum(-1 in (natural.sign, robust.sign) for natural, robust in pairs)
+    return (
+        f"{text}In line with the claim, natural accuracy higher and less than {MARGIN} points of "
+        f"robust accuracy lost by the interval: **{held} of {len(ran)}**. Against it, one of the "
+        f"two lower: **{against}**. Left open: **{len(ran) - held - against}**."
     )
 
 
@@ -188,7 +204,10 @@ def on_the_map(comparisons: Sequence[Comparison]) -> str:
     missing = [c.name for c in deciding if c.finding in ("not run", "one seed")]
     if missing:
         return f"Whether the map matters: **{NOT_RUN}** with several seeds ({'; '.join(missing)})."
-    findings = {c.finding for c in deciding}
+    findings: set[str] = {c.finding for c in deciding}
+    for sure, unsure in (("better", "one higher, one open"), ("worse", "one lower, one open")):
+        if findings == {sure, unsure}:
+            findings = {unsure}
     alike = findings.pop() if len(findings) == 1 else "mixed"
     details = [f"{c.name} ({c.seeds} seeds): {_words(c)}" for c in deciding]
     return f"{ON_THE_MAP[alike]} In points, {'; '.join(details)}.{_unseen(deciding)}"
@@ -201,72 +220,13 @@ def by_chance(comparisons: Sequence[Comparison]) -> str:
         comparisons: any, by `compare`.
     """
     spreads = [s for c in comparisons for s in (c.natural, c.robust) if s is not None and s.n > 1]
-    found = sum(_sign(s) != 0 for s in spreads)
+    apart = [s for s in spreads if s.mean or s.sd]  # the same weights differ in nothing
+    found = sum(s.sign != 0 for s in apart)
     return (
-        f"Of {len(spreads)} intervals {found} leave{'s' * (found == 1)} zero out. "
-        f"If nothing differed, about "
-        f"{len(spreads) / 20:.1f} would."
+        f"Of {len(apart)} intervals {found} leave{'s' * (found == 1)} zero out. "
+        f"If nothing differed, about {len(apart) / 20:.1f} would, often several together where "
+        "comparisons share runs."
     )
-
-
-def above_curve(runs: Runs, label: str, *, robust: str = "pgd20") -> Spread | None:
-    """How far a method lies above the curve of AT's budgets, in points of robust accuracy.
-
-    For each seed AT's robust accuracy is interpolated at the natural accuracy of the method,
-    linearly between all of that seed's runs with one budget for all pixels, in the order of their
-    natural accuracy; those of nearly the same budget may zigzag. Nothing is extrapolated. Where
-    the curve is bent outwards its chords lie below it, which favours the method a little.
-
-    Args:
-        runs: as `results.measured` gives them.
-        label: of the method.
-        robust: the metric of robust accuracy.
-
-    Returns:
-        Mean and interval over seeds; None where no seed has the method within its curve.
-    """
-    heights = []
-    for seed in sorted({run["seed"] for run in runs}):
-        some = [run for run in runs if run["seed"] == seed]
-        budgets = {run["label"] for run in some if re.fullmatch(CONSTANT, run["label"])}
-        curve = sorted(point for name in budgets for point in _points(some, name, robust))
-        for at, held in _points(some, label, robust):
-            if len(curve) > 1 and curve[0][0] <= at <= curve[-1][0]:
-                natural, expected = zip(*curve, strict=True)
-                heights.append(held - float(np.interp(at, natural, expected)))
-    return spread(heights) if heights else None
-
-
-def heights(runs: Runs, names: Mapping[str, str], *, robust: str = "pgd20") -> list[dict[str, str]]:
-    """Rows for `show.table`: how far each method lies above that curve, and what follows.
-
-    Args:
-        runs: as `results.measured` gives them.
-        names: labels, and what to call them.
-        robust: the metric of robust accuracy.
-    """
-    rows = []
-    for label, name in names.items():
-        above = above_curve(runs, label, robust=robust)
-        one = "not run" if above is None else "one seed" if above.n < 2 else ""
-        rows.append(
-            {
-                "method": name,
-                "seeds": str(above.n if above else 0),
-                "above the curve": _interval(above),
-                "finding": one or ("not shown to differ", "above", "below")[_sign(above)],
-            }
-        )
-    return rows
-
-
-def _points(runs: Runs, label: str, robust: str) -> list[tuple[float, float]]:
-    """Natural and robust accuracy of a label in the runs of one seed; none where not measured."""
-    return list(zip(values(runs, label, "natural"), values(runs, label, robust), strict=False))
-
-
-def _sign(s: Spread | None) -> int:
-    return 0 if s is None else 1 if s.low > 0 else -1 if s.high < 0 else 0
 
 
 def _ran(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -276,11 +236,7 @@ def _ran(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _interval(s: Spread | None) -> str:
-    if s is None:
-        return NOT_RUN
-    if s.n < 2:
-        return f"{s.mean:+.2f}"
-    return f"{s.mean:+.2f} ({s.low:+.2f} to {s.high:+.2f})"
+    return NOT_RUN if s is None else s.interval()
 
 
 def _words(c: Comparison) -> str:
@@ -290,7 +246,7 @@ def _words(c: Comparison) -> str:
 def _unseen(comparisons: Sequence[Comparison]) -> str:
     """How large an effect may hide in the intervals that hold zero."""
     spreads = [s for c in comparisons for s in (c.natural, c.robust) if s is not None]
-    ends = [max(-s.low, s.high) for s in spreads if _sign(s) == 0]
+    ends = [max(-s.low, s.high) for s in spreads if s.sign == 0]
     if not ends:
         return ""
     return f" Where zero is left in, effects of up to {max(ends):.1f} points may still hide."

@@ -9,7 +9,7 @@ of the map, and what CIFAR-10 says of both.
 import textwrap
 from typing import Any
 
-from partlib import results, verdict
+from partlib import at_curve, results, verdict
 from tools.notebooks import ROOT
 
 README = ROOT / "README.md"
@@ -88,12 +88,12 @@ def _table(runs: list[dict[str, Any]], rows: dict[str, str], seeds: int, what: s
 
 def _height(runs: list[dict[str, Any]], label: str) -> str:
     """How far a label lies above the curve of constant budgets, as the next quoted paragraph."""
-    above = verdict.above_curve(runs, label)
-    if above is None:
+    above = list(at_curve.heights(runs, label).values())
+    if not above:
         return ""
     text = (
         "PGD-20 accuracy above adversarial training's curve of budgets, at the same natural "
-        f"accuracy: {above.sentence()}"
+        f"accuracy: {results.spread(above).sentence()}"
     )
     return f"\n>\n{_quoted(text)}"
 

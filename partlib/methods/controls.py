@@ -7,7 +7,7 @@ of them (Zhang et al., 2024).
     shuffled    the map of another image of the batch: every map, none where it belongs
     random      the same budgets in each image, at random pixels: the amount without the shape
     inverted    the full budget where the map is low, and the low one where it is full
-    oracle      the true object mask in the place of the CAM: what a perfect map would give
+    oracle      the true object mask in the place of the CAM: does a mask that fits do better?
 
 The first two keep the amount of each image or of the batch. The others change it, and need a second
 control, which is also one of the first two: adversarial training with the map's mean as its eps.

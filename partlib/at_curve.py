@@ -1,0 +1,108 @@
+"""The curve that adversarial training reaches by its budget alone, and what lies off it.
+
+AT with a smaller budget has more natural and less robust accuracy. A method that only moves along
+this curve offers nothing that the budget did not. The height of a method above it says which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from partlib.paper import NOT_RUN
+from partlib.results import by_seed, spread
+
+Runs = Sequence[dict[str, Any]]
+LABELS = r"at(-eps[\d.]+|-like-part.*)?|uniform-[\d.]+"
+"""Labels of AT with one budget for all pixels."""
+
+RANGE = (4.0, 12.0)
+"""Budgets that the curve is drawn through, in 1/255; chosen because there a parabola foretells
+runs of AT that it was not fitted to. Below, robust accuracy falls off."""
+
+
+def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float]:
+    """How far a method lies above the curve of AT's budgets, in points of robust accuracy, by seed.
+
+    Natural and robust accuracy of all AT runs are fitted as functions of their budget, each by a
+    parabola (a line where AT was run with two budgets only), which together are the curve. What a
+    seed's AT runs have on average above or below these fits is its luck, and is taken from the
+    method's run of that seed. The height is then the rest of its robust accuracy above the curve
+    at the same natural accuracy. Nothing is extrapolated.
+
+    Args:
+        runs: as `results.measured` gives them.
+        label: of the method. If it is one of AT's own, the curve is drawn without it, which shows
+            how large a height chance makes.
+        robust: the metric of robust accuracy.
+
+    Returns:
+        By seed, for those that have AT runs and lie within the curve; empty without a curve.
+    """
+    found = []
+    for name in {run["label"] for run in runs} - {label}:
+        if re.fullmatch(LABELS, name):
+            budgets = {run["seed"]: run["method"]["eps"] for run in runs if run["label"] == name}
+            for seed, point in _points(runs, name, robust).items():
+                if RANGE[0] - 1e-6 <= (eps := 255 * budgets[seed]) <= RANGE[1] + 1e-6:
+                    found.append((name, seed, eps, *point))
+    degree = min(2, len({name for name, *_ in found}) - 1)
+    if degree < 1:
+        return {}
+    seeds, eps, natural, held = (np.array(column) for column in list(zip(*found, strict=True))[1:])
+    fits = [np.polynomial.Polynomial.fit(eps, each, degree) for each in (natural, held)]
+    grid = np.linspace(eps.min(), eps.max(), 1000)
+    along, up = (fit(grid) for fit in fits)
+    order = along.argsort()
+    above = {}
+    for seed, point in _points(runs, label, robust).items():
+        own = seeds == seed
+        if not own.any():
+            continue
+        x, y = (
+            value - (each - fit(eps))[own].mean()
+            for value, each, fit in zip(point, (natural, held), fits, strict=True)
+        )
+        if along.min() <= x <= along.max():
+            above[seed] = float(y - np.interp(x, along[order], up[order]))
+    return above
+
+
+def rows(
+    runs: Runs, names: Mapping[str | tuple[str, str], str], *, robust: str = "pgd20"
+) -> list[dict[str, str]]:
+    """Rows for `show.table`: the height of each method, and what follows.
+
+    Args:
+        runs: as `results.measured` gives them.
+        names: labels, and what to call them; a pair of labels is the first's height minus the
+            second's, seed by seed.
+        robust: the metric of robust accuracy.
+    """
+    table = []
+    for key, name in names.items():
+        ours, *rest = (key,) if isinstance(key, str) else key
+        above = heights(runs, ours, robust=robust)
+        for theirs in rest:
+            other = heights(runs, theirs, robust=robust)
+            above = {seed: above[seed] - other[seed] for seed in above if seed in other}
+        ran = len(_points(runs, ours, robust))
+        if not above:
+            height, finding = (NOT_RUN, NOT_RUN) if not ran else ("", "beyond the curve")
+        else:
+            found = spread(list(above.values()))
+            height = found.interval()
+            words = ("not shown to differ", "above", "below")
+            finding = "one seed" if found.n < 2 else words[found.sign]
+        seeds = str(ran) if len(above) in (0, ran) else f"{len(above)} of {ran}"
+        table.append({"method": name, "seeds": seeds, "height": height, "finding": finding})
+    return table
+
+
+def _points(runs: Runs, label: str, robust: str) -> dict[int, tuple[float, float]]:
+    """Natural and robust accuracy of a label by seed, of those that have both."""
+    natural, held = (by_seed(runs, label, metric) for metric in ("natural", robust))
+    return {seed: (natural[seed], held[seed]) for seed in natural if seed in held}

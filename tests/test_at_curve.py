@@ -1,0 +1,101 @@
+"""The curve of AT's budgets: drawn through its own runs, and honest about what lies off it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from partlib import at_curve
+
+BUDGETS = {"at-eps4": 4.0, "uniform-6.5": 6.5, "at": 8.0, "at-like-part-low4": 5.25, "at-eps12": 12}
+LUCK = {0: (0.0, 0.0), 1: (0.4, -0.6), 2: (-0.2, 0.9)}
+
+
+def on_curve(eps: float) -> tuple[float, float]:
+    return 95 - eps**2 / 16, 30 + 6 * eps - eps**2 / 4
+
+
+def runs(method: tuple[float, float], **more: float) -> list[dict[str, Any]]:
+    """AT on two parabolas, a method beside them, and for each seed the same luck for all."""
+    points = {label: (eps, *on_curve(eps)) for label, eps in (BUDGETS | more).items()}
+    points |= {"part": (8.0, *method), "part-at-eps4": (4.0, 91, 99), "at-long": (4.0, 91, 99)}
+    return [
+        {
+            "label": label,
+            "seed": seed,
+            "method": {"eps": eps / 255},
+            "metrics": {"natural": natural + luck[0], "pgd20": held + luck[1]},
+        }
+        for label, (eps, natural, held) in points.items()
+        for seed, luck in LUCK.items()
+    ]
+
+
+def test_height_is_that_above_the_parabola_without_the_seeds_luck() -> None:
+    natural, held = on_curve(7.0)
+    for height in (1.5, -2.0):
+        found = at_curve.heights(runs((natural, held + height)), "part")
+        assert found == pytest.approx(dict.fromkeys(LUCK, height), abs=1e-3)
+
+
+def test_a_budget_of_at_itself_is_held_against_the_others() -> None:
+    off = [
+        {**run, "metrics": {**run["metrics"], "pgd20": run["metrics"]["pgd20"] + 3}}
+        if run["label"] == "at"
+        else run
+        for run in runs((90, 50))
+    ]
+    found = at_curve.heights(off, "at")
+    assert found == pytest.approx(dict.fromkeys(LUCK, 3.0), abs=1e-3)
+
+
+def test_two_budgets_make_a_line() -> None:
+    some = [run for run in runs((91.0, 50.0)) if run["label"] in ("at", "at-eps4", "part")]
+    (x, y), (u, v) = on_curve(8.0), on_curve(4.0)
+    expected = 50.0 - np.interp(91.0, [x, u], [y, v])
+    assert at_curve.heights(some, "part") == pytest.approx(dict.fromkeys(LUCK, expected), abs=1e-3)
+
+
+def test_nothing_is_extrapolated() -> None:
+    assert at_curve.heights(runs((94.5, 40)), "part") == {}
+    assert at_curve.heights(runs((80.0, 60)), "part") == {}
+    # A budget beyond the range does not make it longer.
+    assert at_curve.heights(runs((94.5, 40), **{"at-eps2": 2.0}), "part") == {}
+    some = runs((91.0, 50.0))
+    assert at_curve.heights(some, "trades") == {}
+    assert at_curve.heights(some, "part", robust="aa") == {}
+    assert at_curve.heights([run for run in some if run["label"] in ("at", "part")], "part") == {}
+    first = [run for run in some if run["seed"] == 0 or run["label"] == "part"]
+    assert at_curve.heights(first, "part").keys() == {0}, "without AT a seed's luck is not known"
+
+
+def test_rows_say_what_the_heights_say() -> None:
+    natural, held = on_curve(7.0)
+    above, below = (runs((natural, held + height)) for height in (1.5, -2.0))
+    names = {"part": "PART", "trades": "TRADES", ("part", "at"): "PART − AT"}
+    rows = {row["method"]: row for row in at_curve.rows(above, names)}
+    assert rows["PART"] == {
+        "method": "PART",
+        "seeds": "3",
+        "height": "+1.50 (+1.50 to +1.50)",
+        "finding": "above",
+    }
+    assert rows["TRADES"] == {
+        "method": "TRADES",
+        "seeds": "0",
+        "height": "not run",
+        "finding": "not run",
+    }
+    assert rows["PART − AT"]["height"].startswith("+1.50 (")
+
+    def row(some: list[dict[str, Any]]) -> dict[str, str]:
+        return at_curve.rows(some, {"part": "PART"})[0]
+
+    assert row(below)["finding"] == "below"
+    assert row([run for run in above if run["seed"] == 0])["finding"] == "one seed"
+    two = [run for run in above if run["seed"] == 0] + [run for run in below if run["seed"] == 1]
+    assert row(two)["finding"] == "not shown to differ"
+    beyond = row(runs((94.5, 40)))
+    assert (beyond["seeds"], beyond["height"], beyond["finding"]) == ("3", "", "beyond the curve")
+    part = [run for run in above if run["seed"] < 2 or run["label"] == "part"]
+    assert row(part)["seeds"] == "2 of 3"
