@@ -119,13 +119,19 @@ class Grid:
         return plans
 
     def controlled(self, end: str, *, low: float, seeds: int = 5) -> Plan:
-        """PART with a control in the place of its map, or with the published rule."""
+        """PART with a control in the place of its map, or with the published rule.
+
+        "-as-published" is what the published code does in all that concerns the map: its rule, on
+        the map of another image, and its steps.
+        """
+        chosen: dict[str, Any] = {"eps_low": low / 255}
         if end == "-published":
-            return self.plan("part", seeds=seeds, eps_low=low / 255, rule="published")
-        part = self.recipe.method("part", eps_low=low / 255)
-        return Plan(
-            recipe=self.recipe, method=lambda seed: control(part, end.strip("-")), seeds=seeds
-        )
+            return self.plan("part", seeds=seeds, rule="published", **chosen)
+        name = end.strip("-")
+        if end == "-as-published":
+            name, chosen = "shuffled", {**chosen, "rule": "published", "update": "clamp"}
+        part = self.recipe.method("part", **chosen)
+        return Plan(recipe=self.recipe, method=lambda seed: control(part, name), seeds=seeds)
 
     def like(self, label: str, *, seeds: int = 5) -> Plan:
         """AT with the mean budget that another label had, seed by seed, once its ramp was over."""

@@ -55,7 +55,7 @@ def fully(label: str, what: Plan) -> Plan:
 FULL = {label: fully(label, what) for label, what in NINE.items()}
 MEASURED: tuple[dict[str, Plan], ...] = (
     FULL,
-    {f"part{end}-low4": grid.controlled(end, low=4) for end in CONTROLS},
+    {f"part{end}-low4": grid.controlled(end, low=4) for end in (*CONTROLS, "-as-published")},
     {f"at-like-part{end}-low4": grid.like(f"part{end}-low4") for end in LIKE},
     {
         **{f"quad-{q}": grid.quarters(q, there=6, elsewhere=12) for q in QUARTERS},

@@ -74,3 +74,12 @@ def test_a_mean_budget_is_that_of_the_same_seeds_last_epochs(grid: Grid) -> None
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"history": history}))
     assert [255 * grid.like("part").method(s).eps for s in (0, 1)] == pytest.approx([7.25, 7.5])
+
+
+def test_what_the_published_code_trains_is_a_control() -> None:
+    """Its rule, the map of another image, and its steps."""
+    what = scene_digits.grid.controlled("-as-published", low=4).method(0)
+    assert what.update == "clamp"
+    assert what.settings["rule"] == "published"
+    assert what.settings["control"] == "shuffled"
+    assert what.settings["eps_low"] == 4 / 255
