@@ -99,7 +99,13 @@ def values(runs: Iterable[dict[str, Any]], label: str, metric: str) -> list[floa
 
 
 def by_seed(runs: Iterable[dict[str, Any]], label: str, metric: str) -> dict[int, float]:
-    """As `values`, by seed."""
+    """A metric of all runs of a label that measured it, by seed, in the order of the seeds.
+
+    Args:
+        runs: records, as `read` gives them.
+        label: which runs.
+        metric: as for `values`.
+    """
     found = {
         run["seed"]: run["metrics"][name]
         for run in runs

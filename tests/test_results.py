@@ -169,6 +169,21 @@ def test_one_seed_claims_no_spread() -> None:
     assert results.spread([87.0, 89.0]).text() == "88.0 ± 1.4"
 
 
+def test_an_interval_has_a_sign_where_it_leaves_zero_out() -> None:
+    for numbers, sign in {(2.5, 2.5, 1.5): 1, (-2.5, -2.5, -1.5): -1, (2.5, -2.5, 1.0): 0}.items():
+        assert results.spread(numbers).sign == sign
+    assert results.spread([1.0]).sign == 0
+    assert results.spread([1.0]).interval() == "+1.00"
+    assert results.spread([-1.0, -1.0]).interval() == "-1.00 (-1.00 to -1.00)"
+
+
+def test_seeds_are_in_order() -> None:
+    found = results.by_seed(reversed(RUNS), "part", "natural")
+    assert list(found) == sorted(found)
+    assert list(found.values()) == results.values(RUNS, "part", "natural") != []
+    assert results.by_seed(RUNS, "trades", "natural") == {}
+
+
 def test_differences_are_taken_seed_by_seed() -> None:
     assert results.differences(RUNS, "part", "at", "natural") == [2.5, 2.5, 1.5]
     assert results.differences(RUNS, "part", "trades", "natural") == []
