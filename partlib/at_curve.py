@@ -72,13 +72,16 @@ def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float
 
 
 def rows(
-    runs: Runs, names: Mapping[str | tuple[str, str], str], *, robust: str = "pgd20"
+    runs: Runs,
+    names: Mapping[str, str] | Mapping[str | tuple[str, str], str],
+    *,
+    robust: str = "pgd20",
 ) -> list[dict[str, str]]:
     """Rows for `show.table`: the height of each method, and what follows.
 
     Args:
         runs: as `results.measured` gives them.
-        names: labels, and what to call them; a pair of labels is the first's height minus the
+        names: labels, and what to call them. A pair of labels is the first's height minus the
             second's, seed by seed.
         robust: the metric of robust accuracy.
     """

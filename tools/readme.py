@@ -59,14 +59,23 @@ def measured() -> str:
                 f"{low} on unimportant pixels:"
             )
         parts += [intro, _quoted(verdict.on_the_map(verdict.compare(runs, suffix=suffix)))]
-        parts[-1] += _height(runs, f"part{suffix}")
+    parts += [
+        _wrapped(
+            "Is it more than another constant budget would do? Points of PGD-20 accuracy above "
+            "adversarial training's curve of budgets, at the same natural accuracy, by PART's "
+            "budget of unimportant pixels:"
+        ),
+        _heights(runs, {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {"part": "7/255"}),
+    ]
     said = [
         f"{c.name}: {c.row()['natural']} natural, {c.row()['PGD-20']} under PGD-20, {c.finding}."
         for c in verdict.compare(photographs, verdict.CONTROLS[:2], suffix="-low4")
     ]
+    (above,) = at_curve.rows(photographs, {"part-low4": "PART"})
+    said.append(f"PART above the curve: {above['height']}, {above['finding']}.")
     parts += [
         *_table(photographs, CIFAR10, 3, "The same network on CIFAR-10, six epochs"),
-        _quoted(f"In points, {' '.join(said)}") + _height(photographs, "part-low4"),
+        _quoted(f"In points, {' '.join(said)}"),
     ]
     return "\n\n".join(parts)
 
@@ -86,16 +95,11 @@ def _table(runs: list[dict[str, Any]], rows: dict[str, str], seeds: int, what: s
     return [_wrapped(f"{what}, {sizes}, {how}"), "\n".join(lines)]
 
 
-def _height(runs: list[dict[str, Any]], label: str) -> str:
-    """How far a label lies above the curve of constant budgets, as the next quoted paragraph."""
-    above = list(at_curve.heights(runs, label).values())
-    if not above:
-        return ""
-    text = (
-        "PGD-20 accuracy above adversarial training's curve of budgets, at the same natural "
-        f"accuracy: {results.spread(above).sentence()}"
-    )
-    return f"\n>\n{_quoted(text)}"
+def _heights(runs: list[dict[str, Any]], names: dict[str, str]) -> str:
+    """How far each label lies above the curve of constant budgets, as a table."""
+    lines = ["| budget | seeds | above the curve (95 % interval) | |", "| --- | --- | --- | --- |"]
+    lines += [f"| {' | '.join(row.values())} |" for row in at_curve.rows(runs, names)]
+    return "\n".join(lines)
 
 
 def written(readme: str) -> str:
