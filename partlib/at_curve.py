@@ -43,7 +43,7 @@ def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float
         By seed, for those that have AT runs and lie within the curve; empty without a curve.
     """
     found = []
-    for name in {run["label"] for run in runs} - {label}:
+    for name in sorted({run["label"] for run in runs} - {label}):
         if re.fullmatch(LABELS, name):
             budgets = {run["seed"]: run["method"]["eps"] for run in runs if run["label"] == name}
             for seed, point in _points(runs, name, robust).items():
