@@ -28,7 +28,8 @@ Question = tuple[str, str, str, str]
 """Two labels, their names in words, and what differs between them."""
 
 MARGIN = 0.5
-"""Points: an accuracy has held where its interval leaves out a loss of so much."""
+"""Points: an accuracy has held where its interval leaves out a loss of so much. A convention, set
+after most runs had been seen."""
 
 CLAIM: tuple[Question, ...] = (
     ("part", "at", "PART − AT", "map and amount"),

@@ -63,7 +63,8 @@ def measured() -> str:
         _wrapped(
             "Is it more than another constant budget would do? Points of PGD-20 accuracy above "
             "adversarial training's curve of budgets, at the same natural accuracy, by PART's "
-            "budget of unimportant pixels:"
+            "budget of unimportant pixels. Heights of a point or two depend on how the curve is "
+            "drawn (chapter 9 says which do not):"
         ),
         _heights(runs, {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {"part": "7/255"}),
     ]
