@@ -274,7 +274,9 @@ def measure(sizes: Sizes) -> dict[str, Any]:
 def main() -> None:
     """Measure, print the table, and write it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work?")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes: does it work? Writes nothing."
+    )
     parser.add_argument("--rounds", type=int, default=5, help="at least 5 to report (default: 5)")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder")
     given = parser.parse_args()
@@ -292,6 +294,8 @@ def main() -> None:
         )
     record = {"peers": peers, **measure(sizes)}
     print(markdown(record))
+    if given.quick:
+        return  # not figures to keep
     stem = f"peers-{device.type}"
     checkpoints.write_json(given.out / f"{stem}.json", record)
     checkpoints.write_bytes(given.out / f"{stem}.md", markdown(record).encode())

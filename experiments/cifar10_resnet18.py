@@ -2,9 +2,9 @@
 
     python -m experiments.cifar10_resnet18 --budget 9m
 
-One seed of AT and PART, then the nine methods, then three seeds, then the paper's own recipe for
-AT and PART, then the controls and AT at their mean budgets. All are measured in the same way. A run
-that is cut off goes on from its last epoch.
+One seed of AT and PART under PGD-20, then all that is measured of the two, then the nine methods,
+then three seeds, then the paper's own recipe for AT and PART, then the controls and AT at their
+mean budgets. A run that is cut off goes on from its last epoch, if its folder in `runs/` is there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from experiments.groups import CONTROLS, LIKE, block, diagnosed, on_gpu
 from experiments.plans import Grid
 from partlib import corruptions
 from partlib.recipes import recipe
+from partlib.runs import EVAL_ATTACKS
 
 grid = Grid(module="cifar10_resnet18", recipe=recipe("cifar10/resnet18"), threads=None)
 paper = replace(grid, recipe=recipe("cifar10/resnet18/paper"))
@@ -27,8 +28,13 @@ PAPER = {
 # Nobody knows the true masks.
 CONTROLLED = {f"part{e}": grid.controlled(e, low=7, seeds=3) for e in CONTROLS if e != "-oracle"}
 EQUAL = {f"at-like-part{e}": grid.like(f"part{e}", seeds=3) for e in LIKE if e != "-oracle"}
+FIRST = {label: ONE_SEED[label] for label in ("at", "part-s10")}
 MEASURED = (
-    {label: ONE_SEED[label] for label in ("at", "part-s10")},
+    {
+        label: replace(what, attacks=EVAL_ATTACKS, corruptions=(), diagnose=False)
+        for label, what in FIRST.items()
+    },
+    FIRST,
     ONE_SEED,
     NINE,
     *(on_gpu(plans, corruptions.NAMES) for plans in (PAPER, CONTROLLED, EQUAL)),

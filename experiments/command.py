@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -42,7 +43,10 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
         label: Annotated[str | None, typer.Argument(help="One label; without it all.")] = None,
         seed: Annotated[int, typer.Option(help="Its seed.")] = 0,
         group: Annotated[int, typer.Option(help="Measure what this group does.")] = -1,
-        budget: Annotated[str, typer.Option(help="Stop after so long, such as 9m.")] = "1000h",
+        budget: Annotated[
+            str | None,
+            typer.Option(help="Stop after so long, such as 9m, and train nothing twice."),
+        ] = None,
         jobs: Annotated[int, typer.Option(help="Of all: so many processes.")] = 1,
         threads: Annotated[
             int | None,
@@ -50,7 +54,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
         ] = None,
         show: Annotated[bool, typer.Option("--list", help="Only say what is missing.")] = False,
     ) -> None:
-        until = time.time() + seconds(budget)
+        until = math.inf if budget is None else time.time() + seconds(budget)
         if label is not None:
             found = [plans[label] for plans in groups if label in plans]
             if not found:
@@ -74,7 +78,9 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 return
             started.append(name := f"{label} --seed {seed}")
             which = "--group {} {} --seed {}".format(*job)
-            call = f"-m experiments.{grid.module} {which} --budget {until - time.time():.0f}s"
+            call = f"-m experiments.{grid.module} {which}"
+            if budget is not None:
+                call += f" --budget {until - time.time():.0f}s"
             call += f" --threads {threads}" if threads else ""
             if subprocess.run([sys.executable, *call.split()], cwd=ROOT).returncode:
                 failed.append(name)
@@ -84,7 +90,9 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 (i, label, seed)
                 for seed in range(max(what.seeds for what in plans.values()))
                 for label, what in plans.items()
-                if seed < what.seeds and grid.missing(label, what, seed)
+                if seed < what.seeds
+                and grid.missing(label, what, seed)
+                and (show or budget is None or not grid.lost(label, seed))
             ]
             if show:
                 print(*(f"{label} --seed {seed}\n" for _, label, seed in todo), sep="", end="")

@@ -18,24 +18,15 @@ import torch
 from torch import nn
 
 from experiments.limits import TimeUp, fits, with_threads
+from experiments.measurements import GUESS, KEYS, measured
 from experiments.speed import meter
-from partlib import checkpoints, data, evaluation, methods, models, results, runs
-from partlib.diagnose import diagnose
+from partlib import checkpoints, data, methods, models, results, runs
 from partlib.methods import Method, control
 from partlib.recipes import Recipe
 from partlib.training import OnEpoch, Row
 
 ROOT = Path(__file__).resolve().parents[1]
 QUARTERS = ("ul", "ur", "bl", "br")
-DIAGNOSED = 100
-"""Test images on which signs of masked gradients are looked for."""
-KEYS = {
-    "attacks": "{}",
-    "corruptions": "corruption/{}",
-    "cams": "cam/{}/iou",
-    "diagnose": "diagnose",
-}
-"""What a result calls that which was measured, by kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,19 +183,23 @@ class Grid:
 
         Raises:
             TimeUp: the time `until` has come, or is too near; all that was done is kept.
-            ValueError: the weights are not those of the result, as on another kind of processor.
+            ValueError: the weights are not those of the result, as on another kind of processor,
+                or the result is of another plan.
+            ImportError: a package for a measurement is missing; the others were made first.
         """
         record, folder = self.record(label, seed), self.runs / f"{label}-seed{seed}"
-        chosen = what.recipe.with_config(seed=seed)
+        chosen, method = what.recipe.with_config(seed=seed), what.method(seed)
         # Weights are written before the run's own result, and without any they are of no use.
         known, weights = record.exists(), folder / "weights.safetensors"
         again = known and not weights.exists()
+        if known:
+            _check_plan(record, chosen, method)
         if not (weights.exists() and (known or (folder / "result.json").exists())):
             training = self._threads(record, threads)
             with with_threads(training):
                 runs.run(
                     chosen,
-                    what.method(seed),
+                    method,
                     folder=folder,
                     label=label,
                     command=self._command(label, seed, training),
@@ -229,27 +224,27 @@ class Grid:
         model.to(self.device)
         test_set = data.load(chosen.data, "test", verify=self.verify)
         left_out = []
+        missing: ImportError | None = None
         for kind, name in self.missing(label, what, seed):
             key = KEYS[kind].format(name)
-            if not fits(until, self._took(key, found["device"])):
+            if not fits(until, self._takes(key, found["device"])):
                 left_out.append(key)
                 continue
             start = time.perf_counter()
-            with with_threads(threads or self.threads):
-                if kind == "diagnose":
-                    some = test_set[:DIAGNOSED].to(self.device)
-                    report = diagnose(model, some.images, some.labels, steps=10)
-                    found["diagnose"] = {f.name: f.passed for f in report.findings}
-                else:
-                    settings: dict[str, Any] = {"attacks": (), kind: (name,)}
-                    values = evaluation.evaluate(model, test_set, **settings, progress=True)
-                    found["metrics"] |= {key: round(value, 4) for key, value in values.items()}
+            try:
+                with with_threads(threads or self.threads):
+                    found |= measured(model, test_set, kind, name, found["metrics"])
+            except ImportError as error:
+                missing = error
+                continue
             took = round(time.perf_counter() - start, 1)
             command = self._command(label, seed, threads)
             found["evaluated"] = {"command": command, "commit": results.commit()}
             found["seconds"]["evaluate"] += took
             found["seconds"].setdefault("measure", {})[key] = took
             checkpoints.write_json(record, found)
+        if missing is not None:
+            raise missing
         if left_out:
             raise TimeUp(f"no time left for {', '.join(left_out)}")
 
@@ -264,17 +259,28 @@ class Grid:
             return int(json.loads(record.read_text())["threads"])
         return asked or self.threads
 
-    def _took(self, key: str, device: str) -> float:
-        """The most seconds that some run of this grid took to measure this; 0 if none has."""
-        others = [json.loads(path.read_text()) for path in self.results.glob("*-seed*.json")]
-        some = [found["seconds"] for found in others if found.get("device") == device]
-        return max((each.get("measure", {}).get(key, 0.0) for each in some), default=0.0)
+    def _made_on(self, device: str) -> list[dict[str, Any]]:
+        """The results of this grid that are from such a device."""
+        all_ = [json.loads(path.read_text()) for path in self.results.glob("*-seed*.json")]
+        return [found for found in all_ if found.get("device") == device]
+
+    def _takes(self, key: str, device: str) -> float:
+        """The most seconds that some run of this grid took to measure this, or a guess."""
+        took = [found["seconds"].get("measure", {}).get(key) for found in self._made_on(device)]
+        return max((some for some in took if some is not None), default=GUESS.get(key, 0.0))
 
     def epoch_seconds(self, label: str, seed: int) -> float:
-        """What the last epoch of a run that was cut off took; 0 if there is none."""
+        """What the last epoch of a run that was cut off took, or of others; 0 if there is none."""
         path = self.runs / f"{label}-seed{seed}" / "checkpoint.safetensors"
-        history = checkpoints.read_meta(path)["history"] if path.exists() else []
-        return float(history[-1]["seconds"]) if history else 0.0
+        if path.exists() and (history := checkpoints.read_meta(path)["history"]):
+            return float(history[-1]["seconds"])
+        others = self._made_on(results.device_name(self.device))
+        return max((float(found["history"][-1]["seconds"]) for found in others), default=0.0)
+
+    def lost(self, label: str, seed: int) -> bool:
+        """Whether a run has a result but no weights: to measure more it must be trained again."""
+        folder = self.runs / f"{label}-seed{seed}"
+        return self.record(label, seed).exists() and not any(folder.glob("*.safetensors"))
 
     def _watch(self, what: Plan, seed: int, until: float) -> OnEpoch:
         """After each epoch: on a GPU say how fast it was; stop if another would not fit."""
@@ -286,7 +292,7 @@ class Grid:
         def after(model: nn.Module, row: Row) -> None:
             if say is not None:
                 print(say(row["seconds"]))
-            if not fits(until, row["seconds"]):
+            if row["epoch"] < what.recipe.config.epochs and not fits(until, row["seconds"]):
                 raise TimeUp
 
         return after
@@ -294,3 +300,12 @@ class Grid:
     def record(self, label: str, seed: int) -> Path:
         """The file of a result."""
         return self.results / f"{label}-seed{seed}.json"
+
+
+def _check_plan(record: Path, chosen: Recipe, method: Method) -> None:
+    """Refuse a result that was made by another plan than the label's."""
+    found = json.loads(record.read_text())
+    wanted = {"config": chosen.config.record(), "method": dict(method.settings)}
+    for key, value in wanted.items():
+        if found[key] != value:
+            raise ValueError(f"label: {record} was made with the {key} {found[key]}, not {value}")

@@ -33,7 +33,7 @@ def put(name: str) -> None:
     weights = grid.runs / f"{label}-seed0" / "weights.safetensors"
     model = models.build(card["network"], card["num_classes"], seed=0)
     checkpoints.load_weights(model, weights)
-    if card["commit"].endswith("+"):
+    if (card["commit"] or "+").endswith("+"):
         raise ValueError(f"name: {name!r} was made from code that was not committed")
     if checkpoints.weights_sha256(model) != card["weights_sha256"]:
         raise ValueError(f"name: the weights of {name!r} are not those of its result")

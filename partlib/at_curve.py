@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,9 @@ RANGE = (4.0, 12.0)
 to cubics, with the heights of PART in sight. A line from 4 and a parabola from 2 missed AT's own
 runs by 2 to 3 points; this one did not, and no more did a cubic from 2, under which PART at 4/255
 lies below the curve. Heights of a point or two depend on this choice."""
+
+APART = 0.25
+"""Labels whose mean budgets are no more than this apart, in 1/255, count as one budget."""
 
 
 def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float]:
@@ -42,7 +47,8 @@ def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float
         robust: the metric of robust accuracy.
 
     Returns:
-        By seed, for those that have AT runs and lie within the curve; empty without a curve.
+        By seed, for those that have AT runs and lie within the curve; empty without a curve, or
+        where natural accuracy does not fall with the budget all along it.
     """
     found = []
     for name in sorted({run["label"] for run in runs} - {label}):
@@ -51,14 +57,18 @@ def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float
             for seed, point in _points(runs, name, robust).items():
                 if RANGE[0] - 1e-6 <= (eps := 255 * budgets[seed]) <= RANGE[1] + 1e-6:
                     found.append((name, seed, eps, *point))
-    degree = min(2, len({name for name, *_ in found}) - 1)
+    labels = {name for name, *_ in found}
+    by_label = [[eps for name, _, eps, *_ in found if name == each] for each in labels]
+    apart = [b - a > APART for a, b in pairwise(sorted(map(fmean, by_label)))]
+    degree = min(2, sum(apart))
     if degree < 1:
         return {}
     seeds, eps, natural, held = (np.array(column) for column in list(zip(*found, strict=True))[1:])
     fits = [np.polynomial.Polynomial.fit(eps, each, degree) for each in (natural, held)]
     grid = np.linspace(eps.min(), eps.max(), 1000)
-    along, up = (fit(grid) for fit in fits)
-    order = along.argsort()
+    along, up = (fit(grid)[::-1] for fit in fits)
+    if (np.diff(along) <= 0).any():  # then one natural accuracy is that of two budgets
+        return {}
     above = {}
     for seed, point in _points(runs, label, robust).items():
         own = seeds == seed
@@ -68,8 +78,8 @@ def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float
             value - (each - fit(eps))[own].mean()
             for value, each, fit in zip(point, (natural, held), fits, strict=True)
         )
-        if along.min() <= x <= along.max():
-            above[seed] = float(y - np.interp(x, along[order], up[order]))
+        if along[0] <= x <= along[-1]:
+            above[seed] = float(y - np.interp(x, along, up))
     return above
 
 
@@ -94,9 +104,9 @@ def rows(
         for theirs in rest:
             other = heights(runs, theirs, robust=robust)
             above = {seed: above[seed] - other[seed] for seed in above if seed in other}
-        ran = len(_points(runs, ours, robust))
+        ran = min(len(_points(runs, label, robust)) for label in (ours, *rest))
         if not above:
-            height, finding = (NOT_RUN, NOT_RUN) if not ran else ("", "beyond the curve")
+            height, finding = (NOT_RUN, NOT_RUN) if not ran else ("", "no curve there")
         else:
             found = spread(list(above.values()))
             height = found.interval()

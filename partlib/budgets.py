@@ -69,9 +69,9 @@ def quadrants(size: tuple[int, int], *, ul: float, ur: float, bl: float, br: flo
     Raises:
         ValueError: a side that is not a whole number, 2 or more, or a budget outside [0, 1].
     """
+    if len(size) != 2 or not all(isinstance(side, int) and side >= 2 for side in size):
+        raise ValueError(f"size: (H, W), each at least 2, is needed, found {size!r}")
     height, width = size
-    if not all(isinstance(side, int) and side >= 2 for side in size):
-        raise ValueError(f"size: at least (2, 2) is needed, found {size!r}")
     for name, value in {"ul": ul, "ur": ur, "bl": bl, "br": br}.items():
         _check_value(name, value)
     budget = torch.empty(height, width)

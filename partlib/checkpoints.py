@@ -97,8 +97,15 @@ def load_state(
 
     Returns:
         The `meta` that was written.
+
+    Raises:
+        ValueError: the file holds other modules, or of other shapes; nothing was read into them.
     """
     tensors, meta = _read(path)
+    found = {k: v.shape for k, v in tensors.items() if not k.startswith("optimizer.")}
+    wanted = {f"{n}.{k}": v.shape for n, m in models.items() for k, v in m.state_dict().items()}
+    if found != wanted:
+        raise ValueError(f"path: {path} holds other networks than {', '.join(models)} here")
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

@@ -175,7 +175,9 @@ def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
         y: labels (N,).
 
     Raises:
-        ValueError: the model cannot take x, or y is not one label an image.
+        ValueError: no image, the model cannot take x, or y is not one label an image.
     """
     checks.labels(y, x)
+    if len(x) == 0:
+        raise ValueError("x: at least one image is needed, found none")
     return 100 * (predict(model, x).argmax(dim=1) == y).float().mean().item()

@@ -121,9 +121,9 @@ def watched(model: nn.Module) -> Iterator[set[str]]:
             parameter.requires_grad_(need)
             if not _same(parameter.grad, grad):
                 changed.add("gradients")
-            parameter.grad = grad
+                parameter.grad = grad
         for tensor, value in values:
-            if not torch.equal(tensor, value):
+            if not _same(tensor, value):
                 changed.add("weights or statistics")
                 tensor.data.copy_(value)
 
@@ -131,4 +131,5 @@ def watched(model: nn.Module) -> Iterator[set[str]]:
 def _same(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
     if one is None or other is None:
         return one is other
-    return torch.equal(one, other)
+    both_nan = one.isnan() & other.isnan() if one.shape == other.shape else torch.tensor(False)
+    return torch.equal(one.masked_fill(both_nan, 0), other.masked_fill(both_nan, 0))

@@ -35,12 +35,13 @@ class Recipe:
 
         Args:
             name: "natural", "at", "trades", "mart" or "part".
-            settings: `eps` of a method with a constant budget, with which its steps grow and
-                shrink; further arguments of `methods.part`, and its `base` by name: "at", which
-                is also the default, "trades" or "mart".
+            settings: `eps`, the full budget, with which steps grow and shrink; for "part" also
+                arguments of `methods.part`, and its `base` by name: "at", which is also the
+                default, "trades" or "mart".
 
         Raises:
-            ValueError: an unknown name, or settings that the method does not take.
+            ValueError: an unknown name, or a setting that cannot be.
+            TypeError: a setting that `methods.part` does not have.
         """
         if name not in METHODS:
             raise ValueError(f"method: one of {', '.join(METHODS)} is needed, found {name!r}")
@@ -52,11 +53,13 @@ class Recipe:
             return methods.natural()
         if name in BASES:
             eps = settings.get("eps", EPS)
-            return BASES[name](eps=eps, steps=self.steps, step_size=self.step_size * eps / EPS)
+            step_size = self.step_size * eps / EPS or self.step_size  # no step has size 0
+            return BASES[name](eps=eps, steps=self.steps, step_size=step_size)
         base = settings.pop("base", "at")
         if base not in BASES:
             raise ValueError(f"base: one of {', '.join(BASES)} is needed, found {base!r}")
-        return methods.part(self.method(base), **{"warmup": self.warmup, **settings})
+        full = {"eps": settings.pop("eps")} if "eps" in settings else {}
+        return methods.part(self.method(base, **full), **{"warmup": self.warmup, **settings})
 
     def with_config(self, **changes: Any) -> Recipe:
         """The same recipe with some settings of its configuration changed."""
@@ -85,7 +88,8 @@ STRONG = TrainConfig(
 PAPER = replace(
     STRONG, epochs=80, lr=0.01, weight_decay=2e-4, schedule="steps", milestones=(60, 90)
 )
-"""PART's published setting for CIFAR-10; its second milestone lies after the last epoch."""
+"""PART's setting for CIFAR-10 as stated; its second milestone lies after the last epoch. The
+published code counts its epochs anew after the warm-up, so there the first comes in the last."""
 
 AS_IS: dict[str, Any] = {"pad": 0, "flip": False}
 """SVHN is not augmented: a mirrored digit is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 import statistics
 import subprocess
@@ -38,11 +39,11 @@ def environment(device: torch.device) -> dict[str, Any]:
 def commit() -> str | None:
     """The commit that the code runs from, "+" if library or experiments were changed since.
 
-    None where the library is not in a git checkout.
+    Outside a git checkout it is what the environment says, as PARTLIB_COMMIT, or None.
     """
     top = Path(__file__).resolve().parents[1]
     if not (top / ".git").exists():
-        return None
+        return os.environ.get("PARTLIB_COMMIT")
     head = _git(top, "rev-parse", "HEAD")
     changed = _git(top, "status", "--porcelain", "--", "partlib/*.py", "experiments/*.py")
     return None if head is None else head + ("+" if changed else "")
@@ -105,12 +106,16 @@ def by_seed(runs: Iterable[dict[str, Any]], label: str, metric: str) -> dict[int
         runs: records, as `read` gives them.
         label: which runs.
         metric: as for `values`.
+
+    Raises:
+        ValueError: two runs of one seed.
     """
-    found = {
-        run["seed"]: run["metrics"][name]
-        for run in runs
-        if run["label"] == label and (name := _name(run, metric)) is not None
-    }
+    found: dict[int, float] = {}
+    for run in runs:
+        if run["label"] == label and (name := _name(run, metric)) is not None:
+            if run["seed"] in found:
+                raise ValueError(f"runs: two of {label!r} have seed {run['seed']}")
+            found[run["seed"]] = run["metrics"][name]
     return dict(sorted(found.items()))
 
 
@@ -139,8 +144,17 @@ class Spread:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval lies above or below zero, else 0."""
-        return 1 if self.low > 0 else -1 if self.high < 0 else 0
+        """1 or -1 where the interval lies above or below zero, else 0.
+
+        Equal numbers have an interval without width, which says that there are few of them, or
+        few images, and not that others would be the same; so their sign is 0.
+        """
+        return 0 if self.equal else 1 if self.low > 0 else -1 if self.high < 0 else 0
+
+    @property
+    def equal(self) -> bool:
+        """Whether all numbers are the same, but for rounding."""
+        return self.sd < 1e-9
 
     def interval(self) -> str:
         """A difference and its 95 % interval, as tables show them."""
@@ -152,10 +166,12 @@ class Spread:
         """A difference in words, called an effect only where the interval leaves zero out."""
         if self.n < 2:
             return f"{self.mean:+.2f} points in one seed, which says nothing of the spread."
-        text = (
-            f"{self.mean:+.2f} ± {self.sd:.2f} points over {self.n} seeds "
-            f"(95 % interval {self.low:+.2f} to {self.high:+.2f}, which"
-        )
+        text = f"{self.mean:+.2f} ± {self.sd:.2f} points over {self.n} seeds"
+        if self.equal:
+            return f"{text}, the same in each: not shown to differ."
+        near = min(abs(self.low), abs(self.high)) < 0.005  # an end that two digits call zero
+        low, high = (f"{end:+.{4 if near else 2}f}" for end in (self.low, self.high))
+        text += f" (95 % interval {low} to {high}, which"
         if self.sign:
             return f"{text} leaves zero out): {'higher' if self.mean > 0 else 'lower'}."
         return f"{text} holds zero): not shown to differ."

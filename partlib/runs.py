@@ -122,6 +122,8 @@ def run(
         "metrics": {name: round(value, 4) for name, value in metrics.items()},
         "history": history,
         **({"n_val": n_val, "best_epoch": training.best_epoch(history)} if n_val else {}),
+        **({"first": n_train} if n_train is not None else {}),  # images, and not the whole set
+        **({"resumed": True} if resumed else {}),  # threads and device are those of its end
         **({"processes": processes.size()} if processes.size() > 1 else {}),
         "weights_sha256": checkpoints.weights_sha256(model),
     }
@@ -153,6 +155,7 @@ def train_or_load(
             "network": recipe.network,
             "max_batches": None,
             "n_val": None,
+            "first": None,
             "method": dict(method.settings),
             "config": recipe.config.record(),
         }

@@ -106,10 +106,15 @@ class Comparison:
         if {1, -1} <= signs:
             return "traded"
         if 1 in signs:
-            return "better" if all(s.low > -MARGIN for s in both) else "one higher, one open"
+            return "better" if all(_held(s) for s in both) else "one higher, one open"
         if -1 in signs:
-            return "worse" if all(s.high < MARGIN for s in both) else "one lower, one open"
+            return "worse" if all(_held(s, -1) for s in both) else "one lower, one open"
         return "not shown to differ"
+
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """Of the two differences, 0 where it is not shown to be one."""
+        return tuple(s.sign for s in (self.natural, self.robust) if s)
 
     @property
     def seeds(self) -> int:
@@ -182,12 +187,14 @@ def on_the_claim(comparisons: Sequence[Comparison]) -> str:
             f"{signs.count(-1)}, not shown to differ in {signs.count(0)}. "
         )
     pairs = [(c.natural, c.robust) for c in ran if c.natural and c.robust]
-    held = sum(natural.sign == 1 and robust.low > -MARGIN for natural, robust in pairs)
+    held = sum(
+        natural.sign == 1 and robust.sign >= 0 and _held(robust) for natural, robust in pairs
+    )
     against = sum(-1 in (natural.sign, robust.sign) for natural, robust in pairs)
     return (
-        f"{text}In line with the claim, natural accuracy higher and less than {MARGIN} points of "
-        f"robust accuracy lost by the interval: **{held} of {len(ran)}**. Against it, one of the "
-        f"two lower: **{against}**. Left open: **{len(ran) - held - against}**."
+        f"{text}In line with the claim, natural accuracy higher and robust accuracy not lower, "
+        f"with less than {MARGIN} points lost by the interval: **{held} of {len(ran)}**. Against "
+        f"it, one of the two lower: **{against}**. Left open: **{len(ran) - held - against}**."
     )
 
 
@@ -209,7 +216,8 @@ def on_the_map(comparisons: Sequence[Comparison]) -> str:
     for sure, unsure in (("better", "one higher, one open"), ("worse", "one lower, one open")):
         if findings == {sure, unsure}:
             findings = {unsure}
-    alike = findings.pop() if len(findings) == 1 else "mixed"
+    opposed = any({1, -1} <= set(signs) for signs in zip(*(c.signs for c in deciding), strict=True))
+    alike = findings.pop() if len(findings) == 1 and not opposed else "mixed"
     details = [f"{c.name} ({c.seeds} seeds): {_words(c)}" for c in deciding]
     return f"{ON_THE_MAP[alike]} In points, {'; '.join(details)}.{_unseen(deciding)}"
 
@@ -221,13 +229,18 @@ def by_chance(comparisons: Sequence[Comparison]) -> str:
         comparisons: any, by `compare`.
     """
     spreads = [s for c in comparisons for s in (c.natural, c.robust) if s is not None and s.n > 1]
-    apart = [s for s in spreads if s.mean or s.sd]  # the same weights differ in nothing
+    apart = [s for s in spreads if not s.equal]
     found = sum(s.sign != 0 for s in apart)
     return (
         f"Of {len(apart)} intervals {found} leave{'s' * (found == 1)} zero out. "
         f"If nothing differed, about {len(apart) / 20:.1f} would, often several together where "
         "comparisons share runs."
     )
+
+
+def _held(s: Spread, direction: int = 1) -> bool:
+    """Whether the interval leaves out a loss (or, for -1, a gain) of `MARGIN`; needs a width."""
+    return not s.equal and (s.low > -MARGIN if direction > 0 else s.high < MARGIN)
 
 
 def _ran(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -31,6 +31,13 @@ def runs(method: tuple[float, float], **more: float) -> list[dict[str, Any]]:
     ]
 
 
+def varied(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same with a little luck of the method's own."""
+    for run in found:
+        run["metrics"]["pgd20"] += (run["seed"] - 1) / 10 * (run["label"] == "part")
+    return found
+
+
 def test_height_is_that_above_the_parabola_without_the_seeds_luck() -> None:
     natural, held = on_curve(7.0)
     for height in (1.5, -2.0):
@@ -56,6 +63,24 @@ def test_two_budgets_make_a_line() -> None:
     assert at_curve.heights(some, "part") == pytest.approx(dict.fromkeys(LUCK, expected), abs=1e-3)
 
 
+def test_two_labels_of_one_budget_are_no_curve() -> None:
+    more = {"at-like-part": 8.0, "uniform-8.1": 8.1}
+    some = [run for run in runs((90.0, 50.0), **more) if run["label"] in ("at", "part", *more)]
+    assert at_curve.heights(some, "part") == {}
+    assert at_curve.rows(some, {"part": "PART"})[0]["finding"] == "no curve there"
+
+
+def test_natural_accuracy_must_fall_along_the_curve() -> None:
+    turned = [
+        {
+            **run,
+            "metrics": {**run["metrics"], "natural": 90 - (run["method"]["eps"] * 255 - 8) ** 2},
+        }
+        for run in runs((89.0, 50.0))
+    ]
+    assert at_curve.heights(turned, "part") == {}
+
+
 def test_nothing_is_extrapolated() -> None:
     assert at_curve.heights(runs((94.5, 40)), "part") == {}
     assert at_curve.heights(runs((80.0, 60)), "part") == {}
@@ -71,13 +96,13 @@ def test_nothing_is_extrapolated() -> None:
 
 def test_rows_say_what_the_heights_say() -> None:
     natural, held = on_curve(7.0)
-    above, below = (runs((natural, held + height)) for height in (1.5, -2.0))
+    above, below = (varied(runs((natural, held + height))) for height in (1.5, -2.0))
     names = {"part": "PART", "trades": "TRADES", ("part", "at"): "PART − AT"}
     rows = {row["method"]: row for row in at_curve.rows(above, names)}
     assert rows["PART"] == {
         "method": "PART",
         "seeds": "3",
-        "height": "+1.50 (+1.50 to +1.50)",
+        "height": "+1.50 (+1.25 to +1.75)",
         "finding": "above",
     }
     assert rows["TRADES"] == {
@@ -87,6 +112,8 @@ def test_rows_say_what_the_heights_say() -> None:
         "finding": "not run",
     }
     assert rows["PART − AT"]["height"].startswith("+1.50 (")
+    (pair,) = at_curve.rows(above, {("part", "trades"): "PART − TRADES"})
+    assert (pair["seeds"], pair["finding"]) == ("0", "not run")
 
     def row(some: list[dict[str, Any]]) -> dict[str, str]:
         return at_curve.rows(some, {"part": "PART"})[0]
@@ -96,6 +123,6 @@ def test_rows_say_what_the_heights_say() -> None:
     two = [run for run in above if run["seed"] == 0] + [run for run in below if run["seed"] == 1]
     assert row(two)["finding"] == "not shown to differ"
     beyond = row(runs((94.5, 40)))
-    assert (beyond["seeds"], beyond["height"], beyond["finding"]) == ("3", "", "beyond the curve")
+    assert (beyond["seeds"], beyond["height"], beyond["finding"]) == ("3", "", "no curve there")
     part = [run for run in above if run["seed"] < 2 or run["label"] == "part"]
     assert row(part)["seeds"] == "2 of 3"

@@ -181,6 +181,23 @@ def test_multiply_is_clamp_where_an_image_has_one_budget(eps: Any, random_start:
     torch.testing.assert_close(clamp, multiply, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("step_size", "reach"), [(2, 2.0), (1, 1.0), (4, 4.0), (8, 4.0)])
+def test_multiply_gets_no_further_than_its_fixed_point(step_size: float, reach: float) -> None:
+    """Where half of the budget is kept, m = 1/2 and m a / (1 - m) is a, but at most 4/255."""
+    x, eps = torch.full(SHAPE, 0.5, dtype=torch.float64), torch.full(SHAPE[1:], 8 / 255)
+    eps[..., 0] = 4 / 255
+    ends = {
+        update: pgd(
+            linear(), x, Y, eps, step_size=step_size / 255, steps=60, random_start=False,
+            update=update,
+        )
+        for update in ("clamp", "multiply")
+    }  # fmt: skip
+    low = {update: 255 * (end - x).abs()[..., 0] for update, end in ends.items()}
+    torch.testing.assert_close(low["multiply"], torch.full_like(low["multiply"], reach))
+    torch.testing.assert_close(low["clamp"], torch.full_like(low["clamp"], 4.0))
+
+
 def test_multiply_differs_from_clamp_inside_the_same_box() -> None:
     net, x, eps = curved(), torch.full(SHAPE, 0.5, dtype=torch.float64), random_map()
     clamp, multiply = (

@@ -147,6 +147,17 @@ def test_nothing_is_ever_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     checkpoints.load_state(tmp_path / "s", {"model": model}, optimizer)
 
 
+def test_a_state_of_other_networks_is_refused_and_nothing_is_read(tmp_path: Path) -> None:
+    model, other = net(), models.build("resnet18", 10, seed=0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    checkpoints.save_state(tmp_path / "s", {"model": model}, optimizer, {})
+    before = checkpoints.weights_sha256(other)
+    for parts in ({"model": other}, {"model": net(), "guide": other}):
+        with pytest.raises(ValueError, match=r"path: .*s holds other networks than model"):
+            checkpoints.load_state(tmp_path / "s", parts, optimizer)
+    assert checkpoints.weights_sha256(other) == before
+
+
 @pytest.mark.parametrize("kind", ["adamw", "sgd"])
 def test_state_comes_back_and_the_next_step_is_the_same(kind: str, tmp_path: Path) -> None:
     def optimizer_of(model: Classifier) -> torch.optim.Optimizer:

@@ -67,6 +67,9 @@ def test_train_json_is_one_object_and_options_reach_the_run(
     record = json.loads(result.stdout)
     assert record == json.loads((out / "result.json").read_text())
     assert record == json.loads((tmp_path / "results" / "seed0.json").read_text())
+    again = invoke("train", "scene-digits", "part", *TINY, *more)
+    assert again.exit_code == 2, "a record is not written over"
+    assert record == json.loads((tmp_path / "results" / "seed0.json").read_text())
     assert record["label"] == "part-low6-s2"
     assert record["method"]["eps_low"] == 6 / 255
     assert (record["method"]["refresh"], record["max_batches"]) == (2, 1)

@@ -27,6 +27,17 @@ def test_every_label_makes_a_method_of_its_own(name: str) -> None:
     assert set(made.values()) >= {"at", "part"}
 
 
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_result_is_that_of_its_plan(name: str) -> None:
+    grid, groups = GRIDS[name]
+    plans = {label: what for group in groups for label, what in group.items()}
+    for path in sorted(grid.results.glob("*-seed*.json")):
+        found = json.loads(path.read_text())
+        what, seed = plans[found["label"]], found["seed"]
+        assert found["config"] == what.recipe.with_config(seed=seed).config.record(), path
+        assert found["method"] == dict(what.method(seed).settings), path
+
+
 def test_the_nine_methods_of_the_paper_are_in_the_grids() -> None:
     for module in (scene_digits, cifar10_resnet18, svhn_resnet18, tiny_imagenet_wrn):
         labels = {label for group in module.GROUPS for label in group}

@@ -1,6 +1,7 @@
 """A stretch of time for experiments: what fits into it is done, the rest is left for later."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -59,9 +60,63 @@ def test_what_took_longer_than_there_is_time_is_left_for_later(grid: Grid) -> No
 
 def test_a_run_stops_when_another_epoch_would_not_fit(grid: Grid) -> None:
     watch = grid._watch(grid.plan("natural"), 0, time.time() + 60)
-    watch(torch.nn.Linear(1, 1), {"seconds": 50.0})
+    watch(torch.nn.Linear(1, 1), {"epoch": 1, "seconds": 50.0})
     with pytest.raises(TimeUp):
-        watch(torch.nn.Linear(1, 1), {"seconds": 58.0})
+        watch(torch.nn.Linear(1, 1), {"epoch": 1, "seconds": 58.0})
+    watch(torch.nn.Linear(1, 1), {"epoch": 2, "seconds": 58.0})  # the last: no other is to fit
+
+
+def test_with_a_budget_nothing_is_trained_twice(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = grid.plan("natural", seeds=1)
+    grid.measure("natural", what, 0)
+    more = replace(what, attacks=(*what.attacks, "fgsm@8"))
+    calls: list[str] = []
+
+    def call(words: list[str], **_: object) -> Any:
+        calls.append(words[5])
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(command.subprocess, "run", call)
+    for weights, arguments, expected in (
+        (True, ["--budget", "9m"], ["natural"]),
+        (False, ["--budget", "9m"], []),
+        (False, [], ["natural"]),
+    ):
+        if not weights:
+            shutil.rmtree(grid.runs, ignore_errors=True)
+        calls.clear()
+        monkeypatch.setattr(sys, "argv", ["trial", *arguments])
+        with pytest.raises(SystemExit):
+            command.command(grid, [{"natural": more}])
+        assert calls == expected
+
+
+def test_a_missing_package_leaves_the_other_measurements(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = plans.measured
+
+    def measured(*arguments: Any) -> Any:
+        if "aa@8" in arguments:
+            raise ModuleNotFoundError("no pyautoattack")
+        return whole(*arguments)
+
+    monkeypatch.setattr(plans, "measured", measured)
+    what = replace(grid.plan("natural"), attacks=("natural", "aa@8", "fgsm@8"))
+    with pytest.raises(ModuleNotFoundError, match="no pyautoattack"):
+        grid.measure("natural", what, 0)
+    assert grid.missing("natural", what, 0) == [("attacks", "aa@8")]
+
+
+def test_a_result_of_another_plan_is_refused(grid: Grid) -> None:
+    grid.measure("at", grid.plan("at"), 0)
+    with pytest.raises(ValueError, match=r"label: .*at-seed0.json was made with the method"):
+        grid.measure("at", grid.plan("at", eps=4 / 255), 0)
+    longer = replace(grid, recipe=grid.recipe.with_config(epochs=3)).plan("at")
+    with pytest.raises(ValueError, match=r"label: .*at-seed0.json was made with the config"):
+        grid.measure("at", longer, 0)
 
 
 def test_a_run_that_would_not_fit_is_not_started(

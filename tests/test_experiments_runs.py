@@ -9,7 +9,7 @@ import pytest
 import torch
 from experimented import GRIDS, trained_with
 
-from experiments import plans, scene_digits
+from experiments import measurements, plans, scene_digits
 from experiments.groups import diagnosed
 from experiments.limits import with_threads
 from experiments.plans import Grid
@@ -33,7 +33,7 @@ def test_a_run_is_measured_once_and_added_to_later(grid: Grid) -> None:
 
 
 def test_a_reported_network_is_diagnosed(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "DIAGNOSED", 40)
+    monkeypatch.setattr(measurements, "DIAGNOSED", 40)
     what = diagnosed({"natural": grid.plan("natural", seeds=1)})["natural"]
     assert ("diagnose", "") in grid.missing("natural", what, 0)
     grid.measure("natural", what, 0)

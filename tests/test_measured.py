@@ -22,9 +22,9 @@ def faults(name: str, record: dict[str, Any]) -> list[str]:
     if told != (data, network, run):
         found.append(f"it is of {told}")
     made = (record, record.get("evaluated", {}), record.get("repeated", {}))
-    commits = [each.get("commit", "") for each in made]
-    if any(commit.endswith("+") for commit in commits):
-        found.append("made from code that was not committed")
+    commits = [each["commit"] for each in made if each]
+    if any(commit is None or commit.endswith("+") for commit in commits):
+        found.append("made from code that was not committed, or is not known")
     # The grids for a CPU take one thread, unless they are told another number.
     said = re.search(r"--threads (\d+)", record["command"])
     if network == "small" and record["threads"] != int(said[1] if said else 1):
@@ -50,6 +50,7 @@ def test_faults_are_seen() -> None:
     sound = RECORDS[name]
     assert faults(name.replace("seed0", "seed1"), sound)
     assert faults(name, sound | {"commit": sound["commit"] + "+"})
+    assert faults(name, sound | {"commit": None})
     assert faults(name, sound | {"repeated": {"commit": sound["commit"] + "+"}})
     assert faults(name, sound | {"metrics": {"natural": 90.0}})
     assert faults(name, sound | {"threads": 4})

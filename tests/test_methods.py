@@ -301,6 +301,14 @@ def test_the_papers_settings_are_the_defaults() -> None:
             "base: a method that attacks is needed, found 'natural'",
         ),
         (
+            lambda: methods.part(methods.part(methods.trades())),
+            "base: a method with a constant budget is needed, found 'part-trades'",
+        ),
+        (
+            lambda: methods.quadrants(methods.part(methods.at()), ul=0, ur=0, bl=0, br=0),
+            "base: a method with a constant budget is needed, found 'part'",
+        ),
+        (
             lambda: methods.part(methods.at(), eps_low=0.5),
             "eps_low: a value in [0, 0.0314] is needed, found 0.5",
         ),

@@ -319,6 +319,10 @@ def test_watched_names_what_changes_and_undoes_it(
 
 def test_watched_names_nothing_where_nothing_changes() -> None:
     model = mixed()
+    weight = next(model.parameters())
+    weight.grad = torch.full_like(weight, torch.nan)
+    found = weight.grad
     with watched(model) as changed:
         fgsm(model, X, Y, 0.1)
     assert changed == set()
+    assert weight.grad is found

@@ -49,6 +49,10 @@ def test_steps_grow_and_shrink_with_the_budget(name: str, eps: float) -> None:
     assert (made.eps, made.steps) == (eps, usual.steps)
     assert made.step_size / eps == pytest.approx(usual.step_size / usual.eps)
     assert made.settings["eps"] == eps
+    part = chosen.method("part", base=name, eps=eps, eps_low=1 / 255)
+    assert part.settings["base"] == made.settings
+    assert part.settings["eps_low"] == 1 / 255
+    assert chosen.method(name, eps=0).step_size == usual.step_size, "no step has size 0"
 
 
 @pytest.mark.parametrize("base", BASES)

@@ -43,6 +43,8 @@ def test_commit_is_the_head_and_marks_changed_code(
     package.mkdir(parents=True)
     monkeypatch.setattr(results, "__file__", str(package / "results.py"))
     assert results.commit() is None, "not a checkout"
+    monkeypatch.setenv("PARTLIB_COMMIT", "abc")
+    assert results.commit() == "abc"
 
     def git(*arguments: str) -> str:
         who = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
@@ -175,6 +177,23 @@ def test_an_interval_has_a_sign_where_it_leaves_zero_out() -> None:
     assert results.spread([1.0]).sign == 0
     assert results.spread([1.0]).interval() == "+1.00"
     assert results.spread([-1.0, -1.0]).interval() == "-1.00 (-1.00 to -1.00)"
+    for numbers in ((1.5625, 1.5625), (0.1 + 0.2, 0.3, 0.3)):
+        same = results.spread(numbers)
+        assert (same.sign, same.equal) == (0, True), "no width is no proof"
+        assert same.sentence().endswith("the same in each: not shown to differ.")
+
+
+def test_an_end_close_to_zero_is_not_printed_as_zero() -> None:
+    found = results.spread([0.1, 0.2, 0.291])
+    assert (f"{found.low:+.2f}", found.sign) == ("-0.04", 0)
+    near = results.spread([0.1, 0.2, 0.2, 0.0005 + 0.1])
+    near = results.Spread(near.mean, near.sd, near.n, 0.0004, near.high)
+    assert "interval +0.0004 to +" in near.sentence()
+
+
+def test_two_runs_of_one_seed_are_refused() -> None:
+    with pytest.raises(ValueError, match="runs: two of 'part' have seed"):
+        results.by_seed([*RUNS, *RUNS], "part", "natural")
 
 
 def test_seeds_are_in_order() -> None:

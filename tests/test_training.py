@@ -191,6 +191,11 @@ def test_a_last_batch_of_one_image_is_left_out_and_max_batches_stops_early() -> 
     assert sizes == [16, 16]
     sizes.clear()
     fit(net(), images(50), method, replace(QUICK, epochs=2), progress=False, max_batches=3)
+    for count in (0, -1):
+        with pytest.raises(ValueError, match=f"max_batches: .*found {count}"):
+            fit(net(), images(50), method, QUICK, progress=False, max_batches=count)
+    with pytest.raises(ValueError, match="train_set: at least one image is needed, found none"):
+        fit(net(), images(50)[:0], method, QUICK, progress=False)
     assert sizes == [16, 16, 16] * 2
 
 

@@ -73,7 +73,10 @@ def measured() -> str:
         for c in verdict.compare(photographs, verdict.CONTROLS[:2], suffix="-low4")
     ]
     (above,) = at_curve.rows(photographs, {"part-low4": "PART"})
-    said.append(f"PART above the curve: {above['height']}, {above['finding']}.")
+    said.append(
+        f"PART above AT's curve, here a line between two budgets: {above['height']}, "
+        f"{above['finding']}."
+    )
     parts += [
         *_table(photographs, CIFAR10, 3, "The same network on CIFAR-10, six epochs"),
         _quoted(f"In points, {' '.join(said)}"),

@@ -2,7 +2,7 @@
 
 All of them keep two promises. Every adversarial pixel stays within its own budget and in [0, 1].
 And the model is left as it was found: modes, `requires_grad`, `.grad`, BatchNorm statistics, and
-the global random state, also when an attack raises.
+the global random state (but for what a model itself draws), also when an attack raises.
 """
 
 from partlib.attacks.checks import check_logits

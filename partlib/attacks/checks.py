@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from partlib import budgets
 from partlib.budgets import Budget
 
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 
 def inputs(model: nn.Module, x: Tensor, y: Tensor, eps: Budget) -> Tensor:
     """Check what every attack is given; the budget as a tensor that broadcasts to x.
@@ -45,7 +47,7 @@ def _images(x: Tensor) -> None:
 
 def labels(y: Tensor, x: Tensor) -> None:
     """Refuse what is not one whole number an image."""
-    if not isinstance(y, Tensor) or y.dtype not in (torch.int64, torch.int32, torch.uint8):
+    if not isinstance(y, Tensor) or y.dtype not in WHOLE:
         found = y.dtype if isinstance(y, Tensor) else type(y).__name__
         raise ValueError(f"y: a tensor of whole numbers is needed, found {found}")
     if y.shape != x.shape[:1]:
@@ -89,6 +91,10 @@ def taken(model: nn.Module, x: Tensor) -> Iterator[None]:
         raise
     except (RuntimeError, IndexError) as error:
         weight = next(model.parameters(), x)
+        if weight.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"model: weights in float32 or float64 are needed, found {weight.dtype}"
+            ) from error
         if (weight.dtype, weight.device) != (x.dtype, x.device):
             raise ValueError(
                 f"x: {weight.dtype} on {weight.device}, as the model's weights, is needed, found "

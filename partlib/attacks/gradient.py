@@ -72,7 +72,9 @@ def pgd(
         update: "clamp" projects each step onto the per-pixel box. "multiply" is the form in
             which PART is stated (Zhang et al., 2024), delta <- m * Proj[delta + step]: project
             onto the image's largest budget, then scale by m = eps / that. Both end in the same
-            box; they differ only where an image's budget is not the same everywhere.
+            box; they differ only where an image's budget is not the same everywhere. There
+            steps of size a take "multiply" no further than m a / (1 - m), which is less than the
+            budget if a is smaller than the largest budget minus it.
         generator: source of the random start, on x's device. None is a fresh one with seed 0,
             so that the same call gives the same result; the global random state is not used.
 
@@ -130,6 +132,8 @@ def _ascend(
         x_adv.requires_grad_(True)
         logits = model(x_adv) if step else checks.first_logits(model, x_adv, y)
         (gradient,) = torch.autograd.grad(objective(logits, y).sum(), x_adv)
+        if step == 0 and gradient.isnan().any():  # its sign would be 0, and the image stay
+            raise ValueError("model: gradients without NaN are needed, found NaN")
         x_adv = x_adv.detach() + step_size * gradient.sign()
         if update == "multiply":
             delta = torch.minimum(torch.maximum(x_adv - x, -widest), widest)
@@ -145,7 +149,12 @@ def noise(start: Start, shape: Sequence[int], generator: torch.Generator) -> Ten
         start: "uniform" in [-1, 1), for the budget to scale, or "normal", 0.001 N(0, 1).
         shape: of the images.
         generator: the random source; the noise is on its device.
+
+    Raises:
+        ValueError: an unknown start.
     """
+    if start not in ("uniform", "normal"):
+        raise ValueError(f'start: "uniform" or "normal" is needed, found {start!r}')
     if start == "normal":
         return 0.001 * torch.randn(shape, generator=generator, device=generator.device)
     return 2 * torch.rand(shape, generator=generator, device=generator.device) - 1

@@ -28,8 +28,10 @@ def mma(
 
     For each image the k wrong classes of the largest clean logits are targets. PGD ascends the
     margin of each target over the label, z_t - z_y, and of the k ends the one with the largest
-    margin of any wrong class is kept, so a wrong prediction always beats a right one. This is
-    the form of PART's tables (k = 3, 20 steps); the authors' own evaluator adapts its steps.
+    margin of any wrong class is kept, so a wrong prediction always beats a right one. PART's
+    tables are of this form (k = 3, 20 steps) but for two things: its code gives all targets one
+    random start, and compares ends by the margin of their own target. The evaluator of the
+    attack's authors adapts its steps.
 
     Args:
         model: maps images in [0, 1] to logits (N, K).

@@ -21,13 +21,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from partlib.attacks import checks
-from partlib.models import PooledLinear
+from partlib.models import Classifier, PooledLinear
 from partlib.preserve import gradients_on, untouched
 
 Layer = nn.Module | str | None
@@ -48,7 +49,8 @@ def cam(
         x: images (N, C, H, W), finite floats.
         target: class of each map, (N,); None is the model's own prediction.
         layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is the
-            last stage of a model with `features` and `head`, as all of `partlib.models` are.
+            last stage of a model whose logits are `head(features(x))`, as those of all of
+            `partlib.models` are; of a `Classifier` with its own `forward`, `features`.
 
     Returns:
         Heat (N, H, W), float32 in [0, 1]; all zeros where nothing speaks for the class.
@@ -70,7 +72,8 @@ def grad_cam(
         x: images (N, C, H, W), finite floats.
         target: class of each map, (N,); None is the model's own prediction.
         layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is the
-            last stage of a model with `features` and `head`, as all of `partlib.models` are.
+            last stage of a model whose logits are `head(features(x))`, as those of all of
+            `partlib.models` are; of a `Classifier` with its own `forward`, `features`.
 
     Returns:
         Heat (N, H, W), float32 in [0, 1]; all zeros where nothing speaks for the class.
@@ -91,7 +94,8 @@ def xgrad_cam(
         x: images (N, C, H, W), finite floats.
         target: class of each map, (N,); None is the model's own prediction.
         layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is the
-            last stage of a model with `features` and `head`, as all of `partlib.models` are.
+            last stage of a model whose logits are `head(features(x))`, as those of all of
+            `partlib.models` are; of a `Classifier` with its own `forward`, `features`.
 
     Returns:
         Heat (N, H, W), float32 in [0, 1]; all zeros where nothing speaks for the class.
@@ -120,7 +124,8 @@ def layer_cam(
         x: images (N, C, H, W), finite floats.
         target: class of each map, (N,); None is the model's own prediction.
         layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is the
-            last stage of a model with `features` and `head`, as all of `partlib.models` are.
+            last stage of a model whose logits are `head(features(x))`, as those of all of
+            `partlib.models` are; of a `Classifier` with its own `forward`, `features`.
 
     Returns:
         Heat (N, H, W), float32 in [0, 1]; all zeros where nothing speaks for the class.
@@ -138,6 +143,8 @@ def _heat(
     _check_images(x)
     with untouched(model), gradients_on():
         x = x.detach().clone()
+        if layer is None and _has_own_forward(model):  # it may normalise, say
+            layer = model.features
         if layer is None:
             maps, logits, linear = _at_last_stage(model, x)
         else:
@@ -155,6 +162,10 @@ def _heat(
         factor = gradient if weigh is None else weigh(maps, gradient)
         # Products and sums by hand: autocast would take an einsum in half precision.
         return _scale((maps * factor).sum(dim=1).relu(), (x.shape[2], x.shape[3]))
+
+
+def _has_own_forward(model: nn.Module) -> TypeGuard[Classifier]:
+    return isinstance(model, Classifier) and type(model).forward is not Classifier.forward
 
 
 def _at_last_stage(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, nn.Linear | None]:

@@ -25,8 +25,9 @@ def important(heat: Tensor, rule: Rule = "paper") -> Tensor:
             does instead. There the weight is a colour, jet(heat^2) of the heat scaled to [0, 1],
             z-scored over the pixels and channels of the image, and a channel of a pixel is
             important where that is above 1. The hottest pixels are dark red, (0.5, 0, 0), and as a
-            rule fall below that, so this rule is not monotone. (That code resizes with bicubic
-            interpolation, the maps here are resized with bilinear.)
+            rule fall below that, so this rule is not monotone. (That code scales the
+            small map and then resizes it, bicubic; here the map is resized, bilinear, and then
+            scaled. The hottest pixels are left out either way.)
 
     Returns:
         bool (N, H, W); for "published" (N, 3, H, W), a mask for each of red, green and blue.

@@ -121,6 +121,8 @@ def train(
         extra["refresh"] = refresh
         if refresh > 1 and not chosen.warmup:  # else the first maps are of an untrained network
             extra["warmup"] = chosen.config.epochs // 4
+    if record is not None and record.exists():
+        raise typer.BadParameter(f"a file that is not there yet is needed, found {record}")
     made = chosen.method(method, **extra)
     label = made.name
     if eps_low is not None:

@@ -31,8 +31,9 @@ def part(
     augmentation, so it always belongs to its image and none is stored.
 
     Args:
-        base: the method to wrap; it must attack.
-        eps_low: the budget of unimportant pixels, in [0, base.eps].
+        base: the method to wrap; it must attack, within one budget everywhere.
+        eps_low: the budget of unimportant pixels, in [0, base.eps]. Under "multiply" they reach
+            it only if the base's steps are at least base.eps - eps_low, see `attacks.pgd`.
         cam: name of the class activation map, a key of `cam.CAMS`.
         rule: how the map becomes a mask, see `cam.important`. "published" is a mask for each
             channel, to study what the published code does; recorded only if it is that.
@@ -76,7 +77,7 @@ def quadrants(base: Method, *, ul: float, ur: float, bl: float, br: float) -> Me
     """A budget for each quarter of the image, around any method: PART's proof of concept.
 
     Args:
-        base: the method to wrap; it must attack.
+        base: the method to wrap; it must attack, within one budget everywhere.
         ul: the budget of the upper left quarter, in [0, base.eps].
         ur: the upper right one's.
         bl: the bottom left one's.
@@ -100,9 +101,11 @@ def quadrants(base: Method, *, ul: float, ur: float, bl: float, br: float) -> Me
 
 
 def _check_budgets(base: Method, **budgets: float) -> None:
-    """Refuse a base that does not attack, and budgets above its own."""
+    """Refuse a base that does not attack or has a map already, and budgets above its own."""
     if base.steps == 0:
         raise ValueError(f"base: a method that attacks is needed, found {base.name!r}")
+    if base.rule is not None:
+        raise ValueError(f"base: a method with a constant budget is needed, found {base.name!r}")
     for name, value in budgets.items():
         if not 0 <= value <= base.eps:
             raise ValueError(f"{name}: a value in [0, {base.eps:.4f}] is needed, found {value!r}")

@@ -59,6 +59,8 @@ class TrainConfig:
             value = getattr(self, name)
             if not (isinstance(value, int) and value >= least):
                 raise ValueError(f"{name}: {least} or more is needed, found {value!r}")
+        if not all(isinstance(m, int) and m >= 0 for m in self.milestones):
+            raise ValueError(f"milestones: epochs are needed, found {self.milestones!r}")
         for name in ("weight_decay", "clip"):
             if not 0 <= getattr(self, name) < math.inf:  # NaN fails here too
                 raise ValueError(f"{name}: 0 or more is needed, found {getattr(self, name)!r}")

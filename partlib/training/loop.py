@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from partlib import checkpoints
-from partlib.attacks import noise
+from partlib.attacks import checks, noise
 from partlib.data import ImageSet, shift_and_flip, to_float
 from partlib.methods import Method
 from partlib.preserve import no_tf32, repeatable, untouched
@@ -75,12 +75,17 @@ def fit(
     Raises:
         FloatingPointError: the loss became NaN or infinite, or the network collapsed to one
             class; says what to try.
-        ValueError: the checkpoint is of another run or not the same in all processes; patience
-            without a validation set, or an empty one; a batch too small for the processes, or
-            several processes for a control, which changes maps across a whole batch.
+        ValueError: no images, or no batch; the checkpoint is of another run or not the same in
+            all processes; patience without a validation set, or an empty one; a batch too small
+            for the processes, or several processes for a control, which changes maps across a
+            whole batch.
     """
     if method.control is not None and processes.size() > 1:
         raise ValueError(f"method: {method.name} is trained by one process alone")
+    if len(train_set) == 0:
+        raise ValueError("train_set: at least one image is needed, found none")
+    if max_batches is not None:
+        checks.count("max_batches", max_batches, least=1)
     device = next(model.parameters()).device
     images = train_set.to(device)
     model.to(memory_format=torch.channels_last)

@@ -1,0 +1,44 @@
+"""What is measured of a trained network, and what its result calls that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from partlib import evaluation
+from partlib.data import ImageSet
+from partlib.diagnose import diagnose
+
+DIAGNOSED = 100
+"""Test images on which signs of masked gradients are looked for."""
+KEYS = {
+    "attacks": "{}",
+    "corruptions": "corruption/{}",
+    "cams": "cam/{}/iou",
+    "diagnose": "diagnose",
+}
+"""What a result calls that which was measured, by kind."""
+GUESS = {"mma": 60.0, "aa@1000": 240.0}
+"""Seconds on a GPU for what takes long, until one has been measured."""
+
+
+def measured(
+    model: nn.Module, test_set: ImageSet, kind: str, name: str, metrics: dict[str, float]
+) -> dict[str, Any]:
+    """What a result gets from one measurement: signs, or these metrics with more.
+
+    Args:
+        model: a trained network.
+        test_set: the whole test set.
+        kind: a key of `KEYS`.
+        name: as `evaluation.evaluate` calls it; "" for "diagnose".
+        metrics: those that the result has.
+    """
+    if kind == "diagnose":
+        some = test_set[:DIAGNOSED].to(next(model.parameters()).device)
+        report = diagnose(model, some.images, some.labels, steps=10)
+        return {"diagnose": {f.name: f.passed for f in report.findings}}
+    settings: dict[str, Any] = {"attacks": (), kind: (name,)}
+    values = evaluation.evaluate(model, test_set, **settings, progress=True)
+    return {"metrics": metrics | {key: round(value, 4) for key, value in values.items()}}
