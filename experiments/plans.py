@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from experiments.agreement import check_plan, check_precision
 from experiments.limits import TimeUp, fits, with_threads
 from experiments.measurements import GUESS, KEYS, measured
 from experiments.speed import meter
@@ -184,7 +185,7 @@ class Grid:
         Raises:
             TimeUp: the time `until` has come, or is too near; all that was done is kept.
             ValueError: the weights are not those of the result, as on another kind of processor,
-                or the result is of another plan.
+                or the result is of another plan, or the grid's are of another precision.
             ImportError: a package for a measurement is missing; the others were made first.
         """
         record, folder = self.record(label, seed), self.runs / f"{label}-seed{seed}"
@@ -193,8 +194,9 @@ class Grid:
         known, weights = record.exists(), folder / "weights.safetensors"
         again = known and not weights.exists()
         if known:
-            _check_plan(record, chosen, method)
+            check_plan(record, chosen, method)
         if not (weights.exists() and (known or (folder / "result.json").exists())):
+            check_precision(self.results, chosen, self.device)
             training = self._threads(record, threads)
             with with_threads(training):
                 runs.run(
@@ -300,12 +302,3 @@ class Grid:
     def record(self, label: str, seed: int) -> Path:
         """The file of a result."""
         return self.results / f"{label}-seed{seed}.json"
-
-
-def _check_plan(record: Path, chosen: Recipe, method: Method) -> None:
-    """Refuse a result that was made by another plan than the label's."""
-    found = json.loads(record.read_text())
-    wanted = {"config": chosen.config.record(), "method": dict(method.settings)}
-    for key, value in wanted.items():
-        if found[key] != value:
-            raise ValueError(f"label: {record} was made with the {key} {found[key]}, not {value}")

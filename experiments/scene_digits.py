@@ -19,6 +19,8 @@ from partlib import corruptions
 from partlib.recipes import recipe
 
 grid = Grid(module="scene_digits", recipe=recipe("scene-digits/small"), cams=("grad_cam",))
+# The other runs are in bfloat16, for which a processor must have it.
+fp32 = replace(grid, recipe=grid.recipe.with_config(precision="fp32"))
 # AutoAttack on 64 images takes as long as training; PGD-20 stands beside it on the same ones.
 AUTOATTACK = ("pgd20@64", "aa@64")
 # A map for ten of eight epochs is taken once, after a quarter of them as in the paper.
@@ -33,9 +35,11 @@ SWEEPS = {
     **{f"at-eps{e}": grid.plan("at", seeds=3, eps=e / 255) for e in (2, 4, 6, 12, 16)},
     **{f"part-low{e}": grid.plan("part", seeds=3, eps_low=e / 255) for e in (0, 2, 6)},
     **{f"part-s{s}": grid.plan("part", seeds=3, refresh=s, warmup=2) for s in (2, 5)},
-    # CAM is Grad-CAM here, to the bit; with one thread where PART had two it shows what that makes.
-    "part-cam": grid.plan("part", cam="cam"),
-    **{f"part-{cam}": grid.plan("part", seeds=3, cam=cam) for cam in ("xgrad_cam", "layer_cam")},
+    **{
+        f"part-{cam}": grid.plan("part", seeds=3, cam=cam)
+        for cam in ("cam", "xgrad_cam", "layer_cam")
+    },
+    "part-fp32": fp32.plan("part"),
 }
 # Few images at a constant rate, and how well the network does on others after each epoch.
 OVERFITTED = replace(grid, recipe=grid.recipe.with_config(epochs=40, lr=1e-3, schedule="steps"))
@@ -65,8 +69,8 @@ MEASURED: tuple[dict[str, Plan], ...] = (
     {f"part{end}": grid.controlled(end, low=7) for end in CONTROLS},
     {f"at-like-part{end}": grid.like(f"part{end}") for end in LIKE},
     {
-        **{f"quad-high-{q}": grid.quarters(q, there=12, elsewhere=6) for q in QUARTERS},
-        "uniform-7.5": grid.plan("at", eps=7.5 / 255),
+        **{f"quad-high-{q}": fp32.quarters(q, there=12, elsewhere=6) for q in QUARTERS},
+        "uniform-7.5": fp32.plan("at", eps=7.5 / 255),
     },
 )
 GROUPS = (*MEASURED, diagnosed(*MEASURED))

@@ -38,7 +38,8 @@ def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float
     parabola (a line where AT was run with two budgets only), which together are the curve. What a
     seed's AT runs have on average above or below these fits is its luck, and is taken from the
     method's run of that seed. The height is then the rest of its robust accuracy above the curve
-    at the same natural accuracy. Nothing is extrapolated.
+    at the same natural accuracy. Nothing is extrapolated, and only runs of the method's own
+    precision are taken.
 
     Args:
         runs: as `results.measured` gives them.
@@ -51,6 +52,8 @@ def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float
         where natural accuracy does not fall with the budget all along it.
     """
     found = []
+    precision = {run.get("precision") for run in runs if run["label"] == label}
+    runs = [run for run in runs if run.get("precision") in precision]
     for name in sorted({run["label"] for run in runs} - {label}):
         if re.fullmatch(LABELS, name):
             budgets = {run["seed"]: run["method"]["eps"] for run in runs if run["label"] == name}

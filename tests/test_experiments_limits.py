@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from experiments import command, plans
+from experiments import agreement, command, plans
 from experiments.limits import TimeUp
 from experiments.plans import Grid, Plan
 
@@ -108,6 +108,21 @@ def test_a_missing_package_leaves_the_other_measurements(
     with pytest.raises(ModuleNotFoundError, match="no pyautoattack"):
         grid.measure("natural", what, 0)
     assert grid.missing("natural", what, 0) == [("attacks", "aa@8")]
+
+
+def test_a_grid_begun_in_another_precision_is_not_gone_on_with(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreement.training, "uses_bf16", lambda *_: False)
+    grid.measure("natural", grid.plan("natural"), 0)
+    record = grid.record("natural", 0)
+    other = json.loads(record.read_text()) | {"precision": "bf16"}
+    record.write_text(json.dumps(other))
+    grid.measure("natural", grid.plan("natural"), 0)  # its weights are there
+    with pytest.raises(ValueError, match=r'precision: bf16, as .* but "auto" is fp32 on this'):
+        grid.measure("at", grid.plan("at"), 0)
+    named = replace(grid, recipe=grid.recipe.with_config(precision="fp32"))
+    grid.measure("at", named.plan("at"), 0)
 
 
 def test_a_result_of_another_plan_is_refused(grid: Grid) -> None:

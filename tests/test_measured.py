@@ -45,6 +45,13 @@ def test_a_result_is_sound(name: str) -> None:
     assert faults(name, RECORDS[name]) == []
 
 
+@pytest.mark.parametrize("grid", sorted({str(Path(name).parent) for name in RECORDS}))
+def test_a_grid_is_of_one_precision(grid: str) -> None:
+    """But for runs whose configuration asks for one by name."""
+    found = [r for name, r in RECORDS.items() if str(Path(name).parent) == grid]
+    assert len({r["precision"] for r in found if r["config"]["precision"] == "auto"}) <= 1
+
+
 def test_faults_are_seen() -> None:
     name = "scene-digits/small/at-seed0.json"
     sound = RECORDS[name]

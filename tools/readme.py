@@ -23,7 +23,6 @@ ROWS = {
 }
 CIFAR10 = {
     "at": ROWS["at"],
-    "part": ROWS["part"],
     "at-like-part-low4": "adversarial training, the mean budget of PART at 4/255 everywhere",
     "part-low4": ROWS["part-low4"],
     "part-shuffled-low4": "the same, with another image's map",
@@ -69,12 +68,7 @@ def measured() -> str:
         ),
         _heights(runs, {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {"part": "7/255"}),
     ]
-    (claim,) = verdict.compare(photographs, verdict.CLAIM[:1])
     said = [
-        f"PART 7/255 − AT: {claim.row()['natural']} natural, {claim.row()['PGD-20']} under PGD-20, "
-        f"{claim.finding}. With 4/255:"
-    ]
-    said += [
         f"{c.name}: {c.row()['natural']} natural, {c.row()['PGD-20']} under PGD-20, {c.finding}."
         for c in verdict.compare(photographs, verdict.CONTROLS[:2], suffix="-low4")
     ]
