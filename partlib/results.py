@@ -50,13 +50,17 @@ def commit() -> str | None:
 
 
 def device_name(device: torch.device) -> str:
-    """A name for people, such as "NVIDIA H200" or the processor's model."""
+    """A name for people, such as "NVIDIA H200", or the processor's model and vector instructions.
+
+    With others of these a processor ends in other bits.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
-        return str(torch.cpu.get_capabilities()["cpu_name"])
+        name = str(torch.cpu.get_capabilities()["cpu_name"])
     except (AttributeError, KeyError):
-        return platform.processor() or platform.machine()
+        name = platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def read(folder: Path | str) -> list[dict[str, Any]]:

@@ -31,7 +31,8 @@ def test_device_has_a_name_also_where_torch_knows_none(monkeypatch: pytest.Monke
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     assert results.device_name(CPU)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "a processor"})
-    assert results.device_name(CPU) == "a processor"
+    vectors = torch.backends.cpu.get_cpu_capability()
+    assert results.device_name(CPU) == f"a processor, {vectors}"
 
 
 def test_commit_is_the_head_and_marks_changed_code(
