@@ -226,7 +226,7 @@ class Grid:
         model.to(self.device)
         test_set = data.load(chosen.data, "test", verify=self.verify)
         left_out = []
-        missing: ImportError | None = None
+        absent: ImportError | None = None
         for kind, name in self.missing(label, what, seed):
             key = KEYS[kind].format(name)
             if not fits(until, self._takes(key, found["device"])):
@@ -237,7 +237,7 @@ class Grid:
                 with with_threads(threads or self.threads):
                     found |= measured(model, test_set, kind, name, found["metrics"])
             except ImportError as error:
-                missing = error
+                absent = error
                 continue
             took = round(time.perf_counter() - start, 1)
             command = self._command(label, seed, threads)
@@ -245,8 +245,8 @@ class Grid:
             found["seconds"]["evaluate"] += took
             found["seconds"].setdefault("measure", {})[key] = took
             checkpoints.write_json(record, found)
-        if missing is not None:
-            raise missing
+        if absent is not None:
+            raise absent
         if left_out:
             raise TimeUp(f"no time left for {', '.join(left_out)}")
 
