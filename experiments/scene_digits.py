@@ -39,7 +39,7 @@ SWEEPS = {
         f"part-{cam}": grid.plan("part", seeds=3, cam=cam)
         for cam in ("cam", "xgrad_cam", "layer_cam")
     },
-    "part-fp32": fp32.plan("part"),
+    **{f"{name}-fp32": fp32.plan(name) for name in ("at", "part")},
 }
 # Few images at a constant rate, and how well the network does on others after each epoch.
 OVERFITTED = replace(grid, recipe=grid.recipe.with_config(epochs=40, lr=1e-3, schedule="steps"))
