@@ -29,6 +29,10 @@ CIFAR10 = {
 }
 LOW = {"": "7/255", "-low4": "4/255"}
 """Ends of the labels of PART and its controls, and the budget of unimportant pixels there."""
+MINUS = (
+    *((f"part{suffix}", "at", low) for suffix, low in LOW.items()),
+    ("part-fp32", "at-fp32", "7/255 once more, both trained in float32 and not in bfloat16"),
+)
 ACCURACIES = {"natural": "natural", "pgd20": "PGD-20"}
 
 
@@ -46,9 +50,9 @@ def measured() -> str:
         "PART minus adversarial training, seed by seed:",
         "\n".join(
             _wrapped(f"- {low}, {words}: {difference.sentence()}", "  ")
-            for suffix, low in LOW.items()
+            for ours, base, low in MINUS
             for metric, words in ACCURACIES.items()
-            if (difference := results.paired(runs, f"part{suffix}", "at", metric))
+            if (difference := results.paired(runs, ours, base, metric))
         ),
     ]
     for suffix, low in reversed(LOW.items()):
