@@ -97,11 +97,10 @@ def test_a_quarter_outside_the_range_is_named(name: str, value: float) -> None:
         budgets.quadrants((4, 4), **{**good, name: value})
 
 
-@pytest.mark.parametrize("size", [(1, 4), (4, 1), (0, 0)])
-def test_an_image_without_quarters_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(
-        ValueError, match=re.escape(f"size: at least (2, 2) is needed, found {size}")
-    ):
+@pytest.mark.parametrize("size", [(1, 4), (4, 1), (0, 0), (1, 3, 32, 32), (4,)])
+def test_an_image_without_quarters_is_refused(size: Any) -> None:
+    said = f"size: (H, W), each at least 2, is needed, found {size}"
+    with pytest.raises(ValueError, match=re.escape(said)):
         budgets.quadrants(size, ul=0, ur=0, bl=0, br=0)
 
 
