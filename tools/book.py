@@ -62,6 +62,8 @@ def render() -> int:
     command = [sys.executable, "-c", jupyter_book, *options]
     status = subprocess.run(command, cwd=ROOT, check=False).returncode
     if status == 0:
+        with PAGES.open("a", encoding="utf-8") as first:  # it only leads on, and names no icon
+            first.write('<link rel="icon" href="_static/favicon.png">\n')
         notebooks.write(STAMP, digest)
     return status
 
