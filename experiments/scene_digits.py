@@ -10,6 +10,7 @@ keeps two cores busy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from experiments.command import command
@@ -31,6 +32,7 @@ NINE = {
 }
 CORRUPTED = ("natural", "at", "part-s10", "trades", "part-trades-s10", "mart", "part-mart-s10")
 """Natural training, and the six methods of the talk's second table."""
+FULL_PRECISION = {f"{name}-fp32": fp32.plan(name) for name in ("at", "part")}
 SWEEPS = {
     **{f"at-eps{e}": grid.plan("at", seeds=3, eps=e / 255) for e in (2, 4, 6, 12, 16)},
     **{f"part-low{e}": grid.plan("part", seeds=3, eps_low=e / 255) for e in (0, 2, 6)},
@@ -39,7 +41,7 @@ SWEEPS = {
         f"part-{cam}": grid.plan("part", seeds=3, cam=cam)
         for cam in ("cam", "xgrad_cam", "layer_cam")
     },
-    **{f"{name}-fp32": fp32.plan(name) for name in ("at", "part")},
+    **FULL_PRECISION,
 }
 # Few images at a constant rate, and how well the network does on others after each epoch.
 OVERFITTED = replace(grid, recipe=grid.recipe.with_config(epochs=40, lr=1e-3, schedule="steps"))
@@ -47,6 +49,13 @@ LONG = {
     f"{name}-long": replace(OVERFITTED.plan(name, seeds=3), n_train=2000, n_val=500)
     for name in ("at", "part")
 }
+
+
+def under_autoattack(plans: Mapping[str, Plan]) -> dict[str, Plan]:
+    """The same plans with AutoAttack measured as well."""
+    return {
+        label: replace(what, attacks=(*what.attacks, *AUTOATTACK)) for label, what in plans.items()
+    }
 
 
 def fully(label: str, what: Plan) -> Plan:
@@ -64,7 +73,7 @@ MEASURED: tuple[dict[str, Plan], ...] = (
         **{f"quad-{q}": grid.quarters(q, there=6, elsewhere=12) for q in QUARTERS},
         "uniform-10.5": grid.plan("at", eps=10.5 / 255),
     },
-    {label: replace(what, attacks=(*what.attacks, *AUTOATTACK)) for label, what in FULL.items()},
+    under_autoattack(FULL),
     {**SWEEPS, **LONG},
     {f"part{end}": grid.controlled(end, low=7) for end in CONTROLS},
     {f"at-like-part{end}": grid.like(f"part{end}") for end in LIKE},
@@ -72,6 +81,7 @@ MEASURED: tuple[dict[str, Plan], ...] = (
         **{f"quad-high-{q}": fp32.quarters(q, there=12, elsewhere=6) for q in QUARTERS},
         "uniform-7.5": fp32.plan("at", eps=7.5 / 255),
     },
+    under_autoattack(FULL_PRECISION),
 )
 GROUPS = (*MEASURED, diagnosed(*MEASURED))
 
