@@ -20,7 +20,7 @@ from partlib import corruptions
 from partlib.recipes import recipe
 
 grid = Grid(module="scene_digits", recipe=recipe("scene-digits/small"), cams=("grad_cam",))
-# The other runs are in bfloat16, for which a processor must have it.
+# Runs with precision "auto" are in bfloat16, for which a processor must have it; these are not.
 fp32 = replace(grid, recipe=grid.recipe.with_config(precision="fp32"))
 # AutoAttack on 64 images takes as long as training; PGD-20 stands beside it on the same ones.
 AUTOATTACK = ("pgd20@64", "aa@64")
@@ -32,16 +32,14 @@ NINE = {
 }
 CORRUPTED = ("natural", "at", "part-s10", "trades", "part-trades-s10", "mart", "part-mart-s10")
 """Natural training, and the six methods of the talk's second table."""
-FULL_PRECISION = {f"{name}-fp32": fp32.plan(name) for name in ("at", "part")}
+FULL_PRECISION = {f"{label}-fp32": what for label, what in fp32.nine(warmup=2).items()}
 SWEEPS = {
     **{f"at-eps{e}": grid.plan("at", seeds=3, eps=e / 255) for e in (2, 4, 6, 12, 16)},
     **{f"part-low{e}": grid.plan("part", seeds=3, eps_low=e / 255) for e in (0, 2, 6)},
-    **{f"part-s{s}": grid.plan("part", seeds=3, refresh=s, warmup=2) for s in (2, 5)},
-    **{
-        f"part-{cam}": grid.plan("part", seeds=3, cam=cam)
-        for cam in ("cam", "xgrad_cam", "layer_cam")
-    },
-    **FULL_PRECISION,
+    "part-cam": grid.plan("part", seeds=1, cam="cam"),
+    "part-xgrad_cam": grid.plan("part", seeds=3, cam="xgrad_cam"),
+    **{f"part-s{s}-fp32": fp32.plan("part", seeds=3, refresh=s, warmup=2) for s in (2, 5)},
+    "part-layer_cam-fp32": fp32.plan("part", seeds=3, cam="layer_cam"),
 }
 # Few images at a constant rate, and how well the network does on others after each epoch.
 OVERFITTED = replace(grid, recipe=grid.recipe.with_config(epochs=40, lr=1e-3, schedule="steps"))
@@ -81,6 +79,7 @@ MEASURED: tuple[dict[str, Plan], ...] = (
         **{f"quad-high-{q}": fp32.quarters(q, there=12, elsewhere=6) for q in QUARTERS},
         "uniform-7.5": fp32.plan("at", eps=7.5 / 255),
     },
+    FULL_PRECISION,
     under_autoattack(FULL_PRECISION),
 )
 GROUPS = (*MEASURED, diagnosed(*MEASURED))

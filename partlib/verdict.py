@@ -162,6 +162,14 @@ def compare(
     ]
 
 
+def in_float32(questions: Sequence[Question]) -> list[Question]:
+    """The same questions of runs that were trained in float32, whose labels end in "-fp32"."""
+    return [
+        (f"{ours}-fp32", f"{theirs}-fp32", f"{name}, float32", isolates)
+        for ours, theirs, name, isolates in questions
+    ]
+
+
 def on_the_claim(comparisons: Sequence[Comparison]) -> str:
     """One paragraph on the paper's claim, that natural accuracy rises and robustness holds.
 

@@ -22,7 +22,9 @@ ROWS = {
     "part-low4": "PART, 4/255 on unimportant pixels",
 }
 CIFAR10 = {
-    "at": ROWS["at"],
+    "at-fp32": f"{ROWS['at']}, in float32",
+    "part-fp32": f"{ROWS['part']}, in float32",
+    "at": f"{ROWS['at']}, in bfloat16 like the rows below",
     "at-like-part-low4": "adversarial training, the mean budget of PART at 4/255 everywhere",
     "part-low4": ROWS["part-low4"],
     "part-shuffled-low4": "the same, with another image's map",
@@ -72,9 +74,13 @@ def measured() -> str:
         ),
         _heights(runs, {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {"part": "7/255"}),
     ]
+    there = [
+        *verdict.compare(photographs, verdict.in_float32(verdict.CLAIM[:1])),
+        *verdict.compare(photographs, verdict.CONTROLS[:2], suffix="-low4"),
+    ]
     said = [
         f"{c.name}: {c.row()['natural']} natural, {c.row()['PGD-20']} under PGD-20, {c.finding}."
-        for c in verdict.compare(photographs, verdict.CONTROLS[:2], suffix="-low4")
+        for c in there
     ]
     (above,) = at_curve.rows(photographs, {"part-low4": "PART"})
     said.append(
