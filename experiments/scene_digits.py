@@ -32,7 +32,10 @@ NINE = {
 }
 CORRUPTED = ("natural", "at", "part-s10", "trades", "part-trades-s10", "mart", "part-mart-s10")
 """Natural training, and the six methods of the talk's second table."""
-FULL_PRECISION = {f"{label}-fp32": what for label, what in fp32.nine(warmup=2).items()}
+FULL_PRECISION = {
+    f"{label}-fp32": replace(what, attacks=(*what.attacks, "mma@500"))
+    for label, what in fp32.nine(warmup=2).items()
+}
 SWEEPS = {
     **{f"at-eps{e}": grid.plan("at", seeds=3, eps=e / 255) for e in (2, 4, 6, 12, 16)},
     **{f"part-low{e}": grid.plan("part", seeds=3, eps_low=e / 255) for e in (0, 2, 6)},
