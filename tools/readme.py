@@ -74,14 +74,16 @@ def measured() -> str:
         ),
         _heights(runs, {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {"part": "7/255"}),
     ]
-    there = [
-        *verdict.compare(photographs, verdict.in_float32(verdict.CLAIM[:1])),
-        *verdict.compare(photographs, verdict.CONTROLS[:2], suffix="-low4"),
-    ]
-    said = [
-        f"{c.name}: {c.row()['natural']} natural, {c.row()['PGD-20']} under PGD-20, {c.finding}."
-        for c in there
-    ]
+    said = []
+    for low, comparisons in {
+        "7/255": verdict.compare(photographs, verdict.in_float32(verdict.CLAIM[:1])),
+        "4/255": verdict.compare(photographs, verdict.CONTROLS[:2], suffix="-low4"),
+    }.items():
+        answers = [
+            f"{c.name}: {c.row()['natural']} natural, {c.row()['PGD-20']} under PGD-20, {c.finding}"
+            for c in comparisons
+        ]
+        said.append(f"With {low}, {'; '.join(answers)}.")
     (above,) = at_curve.rows(photographs, {"part-low4": "PART"})
     said.append(
         f"PART above AT's curve, here a line between two budgets: {above['height']}, "
@@ -89,7 +91,7 @@ def measured() -> str:
     )
     parts += [
         *_table(photographs, CIFAR10, 3, "The same network on CIFAR-10, six epochs"),
-        _quoted(f"In points, {' '.join(said)}"),
+        _quoted(f"Differences in points. {' '.join(said)}"),
     ]
     return "\n\n".join(parts)
 
