@@ -102,7 +102,8 @@ def test_float32_is_compared_with_float32() -> None:
     (found,) = verdict.compare(some, verdict.in_float32(CLAIM[:1]))
     assert found.name == "PART − AT, float32"
     assert found.natural == paired(some, "part-fp32", "at-fp32", "natural")
-    assert found.natural is not None and abs(found.natural.mean - 2) < 1
+    assert found.natural is not None
+    assert abs(found.natural.mean - 2) < 1
 
 
 def test_the_claim_follows_the_figures() -> None:
