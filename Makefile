@@ -6,10 +6,12 @@ PORT ?= 8000
 JOBS ?= 1
 BUDGET ?= 9m
 PYTEST_ARGS ?=
+WORKERS ?= logical
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 COLAB := https://raw.githubusercontent.com/googlecolab/backend-info/main/pip-freeze.txt
@@ -29,7 +31,7 @@ book: $(STAMP) ## Run the chapters that changed, then render the book to _build/
 	@$(BIN)/python -m tools.book
 
 test: lint ## Lint and types, tests, and the committed notebooks run again and compared
-	$(BIN)/python -m pytest $(NBVAL) $(PYTEST_ARGS) tests notebooks
+	$(PYTEST) $(NBVAL) $(PYTEST_ARGS) tests notebooks
 
 venv: $(STAMP) ## Make .venv and install everything into it
 
@@ -43,7 +45,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 unit: $(STAMP) ## The tests without the notebooks
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests
+	$(PYTEST) $(PYTEST_ARGS) tests
 
 lint: $(STAMP) ## ruff check, ruff format --check, mypy --strict
 	$(BIN)/ruff check .
@@ -65,7 +67,7 @@ nbval-matrix: $(STAMP) ## The same with 1 and 2 threads, with and without wide v
 	done; done
 
 coverage: $(STAMP) ## The tests without the notebooks, with a coverage report
-	$(BIN)/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS) tests
+	$(PYTEST) --cov --cov-report=term-missing $(PYTEST_ARGS) tests
 
 notebooks: $(STAMP) ## Run the chapters that changed, at SCALE=cpu, gpu or paper, without rendering
 	@$(BIN)/python -m tools.notebooks --scale $(SCALE)

@@ -193,6 +193,7 @@ class Grid:
         # Weights are written before the run's own result, and without any they are of no use.
         known, weights = record.exists(), folder / "weights.safetensors"
         again = known and not weights.exists()
+        checkpoints.sweep(record)
         if known:
             check_plan(record, chosen, method)
         if not (weights.exists() and (known or (folder / "result.json").exists())):

@@ -127,8 +127,11 @@ def run(
         **({"processes": processes.size()} if processes.size() > 1 else {}),
         "weights_sha256": checkpoints.weights_sha256(model),
     }
-    checkpoints.save_weights(model, folder / "weights.safetensors")
-    checkpoints.write_json(folder / "result.json", record)
+    weights, result = folder / "weights.safetensors", folder / "result.json"
+    for path in (weights, result):
+        checkpoints.sweep(path)
+    checkpoints.save_weights(model, weights)
+    checkpoints.write_json(result, record)
     return record
 
 

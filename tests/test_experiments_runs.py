@@ -62,7 +62,11 @@ def test_a_run_killed_before_its_result_was_written_goes_on(
     before = (folder / "weights.safetensors").read_bytes()
     assert not (folder / "result.json").exists()
     monkeypatch.setattr(checkpoints, "write_json", write)
+    half = grid.record("natural", 0).with_name(".natural-seed0.json.77.part")
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
     grid.measure("natural", what, 0)
+    assert not half.exists()
     assert grid.missing("natural", what, 0) == []
     assert (folder / "weights.safetensors").read_bytes() == before
     (folder / "result.json").unlink()
@@ -137,7 +141,7 @@ def test_a_measured_run_comes_out_again(tmp_path: Path, monkeypatch: pytest.Monk
     """Natural training, because it is quick; its bits are the same on the same processor alone."""
     there = json.loads(scene_digits.grid.record("natural", 1).read_text())
     monkeypatch.setattr(plans, "ROOT", tmp_path)
-    what = scene_digits.grid.plan("natural")
+    what = replace(scene_digits.grid.plan("natural"), attacks=("natural", "pgd20"), corruptions=())
     replace(scene_digits.grid, cams=()).measure("natural", what, 1, threads=there["threads"])
     again = json.loads((scene_digits.grid.record("natural", 1)).read_text())
     assert again["config"].items() >= there["config"].items()

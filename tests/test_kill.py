@@ -30,6 +30,7 @@ def run(folder: Path) -> None:
         model, images(), part(refresh=2), CONFIG, val_set=images(10),
         checkpoint=folder / "checkpoint", progress=False,
     )  # fmt: skip
+    checkpoints.sweep(folder / "weights")
     checkpoints.save_weights(model, folder / "weights")
 
 

@@ -93,10 +93,14 @@ def test_a_run_that_was_cut_off_goes_on(
     with pytest.raises(KeyboardInterrupt):
         run(TINY, method, folder=tmp_path, attacks=["natural"], **SIZES)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    for name in ("weights.safetensors", "result.json"):
+        (tmp_path / f".{name}.77.part").write_bytes(b"half")
     monkeypatch.setattr(checkpoints, "save_state", save)
     found = run(TINY, method, folder=tmp_path, attacks=["natural"], **SIZES)
     assert found["weights_sha256"] == record["weights_sha256"]
     assert len(found["history"]) == 2
+    names = {"checkpoint.safetensors", "weights.safetensors", "result.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names, "nothing half-written is left"
 
 
 def test_memory_is_that_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
