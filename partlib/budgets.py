@@ -16,6 +16,11 @@ Budget = float | Tensor
 def check(eps: Budget, x: Tensor, *, name: str = "eps") -> Tensor:
     """The budget as a tensor on x's device that broadcasts to x, or a clear refusal.
 
+    Shapes broadcast from the right: (W,) is a number a column, (C, 1, 1) a number a channel and
+    (C, H, W) a map a channel. Where as many images as columns or channels make (W,) or (C, H, W)
+    look like a number or a map an image, it is refused; (1, W), (1, C, H, W), (N, 1, 1, 1) and
+    (N, 1, H, W) say which is meant. (C, 1, 1) is no map, so it is always a number a channel.
+
     Args:
         eps: the budget, each value in [0, 1].
         x: images (N, C, H, W).
@@ -23,7 +28,7 @@ def check(eps: Budget, x: Tensor, *, name: str = "eps") -> Tensor:
 
     Raises:
         ValueError: not a float or tensor, negative, above 1, NaN, or of a shape that does not
-            broadcast to x; or x is not of floats.
+            broadcast to x, or does so in two senses; or x is not of floats.
     """
     if isinstance(eps, bool) or not isinstance(eps, (int, float, Tensor)):
         raise ValueError(f"{name}: a float or a tensor is needed, found {eps!r}")
@@ -45,12 +50,28 @@ def check(eps: Budget, x: Tensor, *, name: str = "eps") -> Tensor:
             f"{name}: a shape that broadcasts to the images' {tuple(x.shape)} is needed, "
             f"found {tuple(budget.shape)}{hint}"
         )
+    if hint := _two_senses(budget, x):
+        raise ValueError(
+            f"{name}: a shape with one meaning for the images' {tuple(x.shape)} is needed, "
+            f"found {tuple(budget.shape)} ({hint})"
+        )
     if budget.numel():
         low, high = (v.item() for v in budget.aminmax())
         if not 0 <= low <= high <= 1:  # NaN fails here too
             hint = "; images are in [0, 1], so write 8 / 255 for 8" if high > 1 else ""
             raise ValueError(f"{name}: values in [0, 1] are needed, found {low} to {high}{hint}")
     return budget
+
+
+def _two_senses(budget: Tensor, x: Tensor) -> str:
+    """How to say which is meant, where a budget fits that may be of images or of other things."""
+    if x.dim() != 4 or len(x) == 1 or budget.shape[:1] != x.shape[:1]:
+        return ""
+    if budget.dim() == 1:
+        return "use eps[:, None, None, None] for one number an image, eps[None] for one a column"
+    if budget.dim() == 3 and budget[0].numel() > 1:
+        return "use map[:, None] for one map an image, map[None] for one a channel"
+    return ""
 
 
 def quadrants(size: tuple[int, int], *, ul: float, ur: float, bl: float, br: float) -> Tensor:

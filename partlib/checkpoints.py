@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -44,18 +46,27 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Read weights that `save_weights` wrote into a model of the same shape."""
+    """Read weights that `save_weights` wrote into a model of the same shape.
+
+    Raises:
+        ValueError: no safetensors file, or one that is cut off.
+    """
     tensors, _ = _read(path)
     model.load_state_dict(tensors)
 
 
 def weights_sha256(model: nn.Module) -> str:
     """The sha256 of all weights and buffers, names, shapes and types included."""
+    return tensors_sha256(model.state_dict())
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """The sha256 of tensors on any device, their names, shapes and types included."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         value = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -99,7 +110,8 @@ def load_state(
         The `meta` that was written.
 
     Raises:
-        ValueError: the file holds other modules, or of other shapes; nothing was read into them.
+        ValueError: the file holds other modules, or of other shapes, or is no whole safetensors
+            file; nothing was read into them.
     """
     tensors, meta = _read(path)
     found = {k: v.shape for k, v in tensors.items() if not k.startswith("optimizer.")}
@@ -127,14 +139,36 @@ def load_state(
     return loaded
 
 
-def read_meta(path: Path) -> dict[str, Any]:
-    """The `meta` of a checkpoint, without its tensors."""
-    with safe_open(str(path), framework="pt") as file:
-        loaded: dict[str, Any] = json.loads(file.metadata()["meta"])
-        return loaded
+def read_meta(path: Path, *, name: str = "path") -> dict[str, Any]:
+    """The `meta` of a checkpoint, without its tensors.
+
+    Args:
+        path: the file.
+        name: what the caller calls the path, for the message.
+
+    Raises:
+        ValueError: no whole safetensors file, or one that `save_state` did not write.
+    """
+    with _opened(path, name) as file:
+        found = file.metadata() or {}
+    if "meta" not in found:
+        raise ValueError(f"{name}: a checkpoint is needed, {path} holds tensors alone")
+    loaded: dict[str, Any] = json.loads(found["meta"])
+    return loaded
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    with safe_open(str(path), framework="pt") as file:
+    with _opened(path, "path") as file:
         names = file.keys()
         return {k: file.get_tensor(k) for k in names}, file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[Any]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise ValueError(
+            f"{name}: a whole safetensors file is needed, {path} is none ({error})"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,6 +14,7 @@ from partlib.attacks import autoattack, checks, fgsm, mma, pgd
 from partlib.cam import CAMS, alignment
 from partlib.corruptions import NAMES, SEVERITIES, corrupt
 from partlib.data import ImageSet
+from partlib.methods.checks import number
 from partlib.preserve import full_precision, untouched
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -38,8 +40,8 @@ def evaluate(
         attacks: "natural", "fgsm", "pgd" and a number of steps, such as "pgd20", "mma" (k = 3,
             20 steps) or "aa" (AutoAttack, standard, from the extra "eval"). "aa@100" is the same
             on the first 100 images alone, for attacks that take long.
-        eps: the budget of every attack. The steps of PGD and MMA are eps / 4 (2/255 at 8/255),
-            from a random start.
+        eps: the budget of every attack, a float in [0, 1] and no map. The steps of PGD and MMA
+            are eps / 4 (2/255 at 8/255), from a random start.
         corruptions: names of `corruptions.NAMES`; all of them give the second table of PART's
             talk, in CIFAR-10-C style: generated, with seed 0.
         cams: names of `cam.CAMS`, to hold against the true masks of the set.
@@ -53,8 +55,8 @@ def evaluate(
 
     Raises:
         ValueError: an unknown attack, corruption or CAM, a set without images, more images asked
-            for than it has, CAMs for a set without true masks, or another argument that is not as
-            above.
+            for than it has, CAMs for a set without true masks, another argument that is not as
+            above, outputs that are not logits, or labels that have none.
         ImportError: "aa" without its package.
     """
     if len(test_set) == 0:
@@ -81,7 +83,7 @@ def evaluate(
                 continue
             with full_precision(device):
                 x_adv = attack(model, x[some], y[some])
-            right[name] += int((predict(model, x_adv).argmax(dim=1) == y[some]).sum())
+            right[name] += int(_right(model, x_adv, y[some]).sum())
     accuracies = {name: 100 * count / attackers[name][1] for name, count in right.items()}
     for name in tqdm(
         corruptions, desc="corruptions", disable=not (progress and corruptions) or None
@@ -127,21 +129,28 @@ def _corrupted(model: nn.Module, test_set: ImageSet, name: str, batch_size: int)
         batch = test_set[start : start + batch_size]
         for severity in SEVERITIES:
             x = corrupt(batch.images, name, severity, first=start).to(device)
-            right += int((predict(model, x).argmax(dim=1) == batch.labels.to(device)).sum())
+            right += int(_right(model, x, batch.labels.to(device)).sum())
     return 100 * right / (len(test_set) * len(SEVERITIES))
 
 
 def attack_named(name: str, *, eps: float) -> Attack:
     """The attack that `evaluate` runs for a name.
 
+    Args:
+        name: as for `evaluate`, without "@".
+        eps: the budget, in [0, 1], the same at every pixel.
+
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or a budget that is not as above.
     """
     match = re.fullmatch(r"natural|fgsm|mma|aa|pgd([1-9]\d*)", name)
     if match is None:
         raise ValueError(
             f'attacks: "natural", "fgsm", "mma", "aa" or such as "pgd20" is needed, found {name!r}'
         )
+    number("eps", eps)
+    if not 0 <= eps <= 1:  # NaN fails here too
+        raise ValueError(f"eps: values in [0, 1] are needed, found {eps!r}")
     if name == "natural" or eps == 0:
         return lambda model, x, y: x
     if name == "fgsm":
@@ -157,27 +166,48 @@ def attack_named(name: str, *, eps: float) -> Attack:
 def predict(model: nn.Module, x: Tensor) -> Tensor:
     """Logits (N, K) in eval mode and float32, the model left as it was found.
 
+    Args:
+        model: maps images in [0, 1] to logits (N, K).
+        x: images (N, C, H, W), float32 or float64. They may leave [0, 1], so that one can see what
+            an attack without a clamp returned.
+
     Raises:
-        ValueError: the model cannot take x.
+        ValueError: x is not as above, or not finite; the model cannot take it, or its outputs are
+            not logits.
     """
-    exact = full_precision(x.device)
-    with untouched(model), torch.no_grad(), exact, checks.taken(model, x):
-        logits: Tensor = model(x)
-        return logits
+    checks.images(x, beyond=sys.float_info.max)
+    logits = _logits(model, x)
+    checks.check_logits(logits, x.new_zeros(len(x), dtype=torch.int64))  # every model has a class 0
+    return logits
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """Accuracy in percent, in eval mode and float32, the model left as it was found.
 
     Args:
-        model: maps images to logits (N, K).
-        x: images (N, C, H, W).
-        y: labels (N,).
+        model: maps images in [0, 1] to logits (N, K).
+        x: images (N, C, H, W), float32 or float64 in [0, 1], or up to 1 beyond, where an attack
+            without a clamp gets to.
+        y: labels (N,), whole numbers in [0, K).
 
     Raises:
-        ValueError: no image, the model cannot take x, or y is not one label an image.
+        ValueError: an argument is not as above, the model cannot take x, or its outputs are not
+            logits.
     """
+    checks.images(x, beyond=1)
     checks.labels(y, x)
-    if len(x) == 0:
-        raise ValueError("x: at least one image is needed, found none")
-    return 100 * (predict(model, x).argmax(dim=1) == y).float().mean().item()
+    return 100 * _right(model, x, y).float().mean().item()
+
+
+def _right(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Which predictions are right, bool (N,)."""
+    logits = _logits(model, x)
+    checks.check_logits(logits, y)
+    return logits.argmax(dim=1) == y
+
+
+def _logits(model: nn.Module, x: Tensor) -> Tensor:
+    exact = full_precision(x.device)
+    with untouched(model), torch.no_grad(), exact, checks.taken(model, x):
+        logits: Tensor = model(x)
+        return logits

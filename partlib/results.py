@@ -99,6 +99,9 @@ def values(runs: Iterable[dict[str, Any]], label: str, metric: str) -> list[floa
         label: which runs.
         metric: a key of their metrics, such as "pgd20"; "aa" is also "aa@64", AutoAttack
             on the first 64 test images alone, see `images`.
+
+    Raises:
+        ValueError: as `by_seed`.
     """
     return list(by_seed(runs, label, metric).values())
 
@@ -112,11 +115,13 @@ def by_seed(runs: Iterable[dict[str, Any]], label: str, metric: str) -> dict[int
         metric: as for `values`.
 
     Raises:
-        ValueError: two runs of one seed.
+        ValueError: two runs of one seed, or not all on as many images.
     """
+    runs = [run for run in runs if run["label"] == label]
+    images(runs, metric)
     found: dict[int, float] = {}
     for run in runs:
-        if run["label"] == label and (name := _name(run, metric)) is not None:
+        if (name := _name(run, metric)) is not None:
             if run["seed"] in found:
                 raise ValueError(f"runs: two of {label!r} have seed {run['seed']}")
             found[run["seed"]] = run["metrics"][name]
@@ -207,6 +212,9 @@ def over_seeds(runs: Iterable[dict[str, Any]], label: str, metric: str) -> Sprea
         runs: records, as `read` gives them.
         label: which runs.
         metric: a key of their metrics, such as "pgd20".
+
+    Raises:
+        ValueError: as `by_seed`.
     """
     numbers = values(runs, label, metric)
     return spread(numbers) if numbers else None
@@ -222,12 +230,10 @@ def differences(runs: Iterable[dict[str, Any]], label: str, base: str, metric: s
         metric: a key of their metrics, such as "pgd20".
 
     Raises:
-        ValueError: not all of them were measured on the same images.
+        ValueError: as `by_seed`, or not all of both were measured on as many images.
     """
     runs = [run for run in runs if run["label"] in (label, base)]
-    names = {name for run in runs if (name := _name(run, metric)) is not None}
-    if len(names) > 1:
-        raise ValueError(f"runs: {metric} on the same images is needed, found {sorted(names)}")
+    images(runs, metric)
     ours, theirs = by_seed(runs, label, metric), by_seed(runs, base, metric)
     return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
 
@@ -240,6 +246,9 @@ def paired(runs: Iterable[dict[str, Any]], label: str, base: str, metric: str) -
         label: which runs.
         base: the runs to compare with.
         metric: a key of their metrics, such as "pgd20".
+
+    Raises:
+        ValueError: as `differences`.
     """
     both = differences(runs, label, base, metric)
     return spread(both) if both else None

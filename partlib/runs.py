@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from partlib import checkpoints, data, evaluation, models, results, training, zoo
 from partlib.data import ImageSet
@@ -197,7 +196,7 @@ def model_named(name: str) -> tuple[Classifier, dict[str, Any]]:
         model = models.build(record["network"], record["num_classes"], seed=0)
         checkpoints.load_weights(model, folder / "weights.safetensors")
         intact = checkpoints.weights_sha256(model) == record["weights_sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         why = " ".join(str(error).split())
         raise ValueError(
             f"model: {', '.join(zoo.names())} or the folder of a finished run is needed, "

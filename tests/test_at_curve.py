@@ -23,6 +23,7 @@ def runs(method: tuple[float, float], **more: float) -> list[dict[str, Any]]:
         {
             "label": label,
             "seed": seed,
+            "n_test": 2000,
             "method": {"eps": eps / 255},
             "metrics": {"natural": natural + luck[0], "pgd20": held + luck[1]},
         }

@@ -155,6 +155,40 @@ def test_without_a_budget_it_is_the_images(calls: Calls) -> None:
     assert calls == []
 
 
+def test_images_that_hold_are_the_images_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: Any, x: Tensor, y: Tensor, /, **_: Any) -> tuple[Tensor, Tensor]:
+        x = x.clone()
+        x[0, 0, 0, 0] = 0.5
+        return x, y
+
+    monkeypatch.setattr(pyautoattack.AutoAttack, "run_standard_evaluation", run)
+    x = torch.rand(X.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x[0] = 0.51
+    x_adv = autoattack(linear().double(), x, Y, 0.02)
+    assert not torch.equal(x, x.float().double()), "some must be lost to float32"
+    assert torch.equal(x_adv[1:], x[1:])
+    assert x_adv[0, 0, 0, 0] == 0.5
+
+
+class BreakingLate(nn.Module):
+    """A model that gives NaN for the last image alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = MODEL(x)
+        late = (x == X[-1]).flatten(1).all(dim=1, keepdim=True)
+        return torch.where(late, torch.nan, logits)
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize("eps", [0, 0.02])
+def test_all_batches_are_looked_at(eps: float) -> None:
+    labels = torch.cat([Y[:-1], torch.tensor([99])])
+    with pytest.raises(ValueError, match=r"y: labels in \[0, 5\) are needed, found .* to 99"):
+        autoattack(MODEL, X, labels, eps, batch_size=5)
+    with pytest.raises(ValueError, match="model: finite logits are needed, found NaN"):
+        autoattack(BreakingLate(), X, Y, eps, batch_size=5)
+
+
 @pytest.mark.parametrize("moved", [0.03, float("nan"), -1.0])
 def test_a_package_that_leaves_the_budget_is_not_believed(
     moved: float, monkeypatch: pytest.MonkeyPatch

@@ -77,6 +77,33 @@ def test_a_budget_larger_than_the_images_is_refused() -> None:
         budgets.check(torch.zeros(2, 1, 4, 5), X[:1])
 
 
+@pytest.mark.parametrize(
+    ("images", "shape", "hint"),
+    [
+        ((5, 3, 4, 5), (5,), "use eps[:, None, None, None] for one number an image, eps[None] for"),
+        ((3, 3, 4, 5), (3, 4, 5), "use map[:, None] for one map an image, map[None] for one a ch"),
+        ((3, 3, 4, 5), (3, 1, 5), "use map[:, None] for one map an image, map[None] for one a ch"),
+    ],
+)
+def test_a_shape_with_two_meanings_is_refused(
+    images: tuple[int, ...], shape: tuple[int, ...], hint: str
+) -> None:
+    x, eps = torch.full(images, 0.5), torch.full(shape, 0.1)
+    said = f"eps: a shape with one meaning for the images' {images} is needed, found {shape} "
+    with pytest.raises(ValueError, match=re.escape(f"{said}({hint}")):
+        budgets.check(eps, x)
+    clear = [eps[None], eps[:, None] if eps.dim() == 3 else eps[:, None, None, None]]
+    for budget in clear:
+        assert torch.equal(budgets.check(budget, x), budget)
+    assert torch.equal(budgets.check(eps, x[:1]), eps), "of one image it can mean one thing alone"
+
+
+def test_three_numbers_are_of_the_channels_whatever_the_batch() -> None:
+    eps = torch.tensor([0.1, 0.2, 0.3])[:, None, None]
+    for n in (1, 2, 3, 4):
+        assert torch.equal(budgets.check(eps, torch.full((n, 3, 4, 5), 0.5)), eps)
+
+
 def test_quadrants_are_where_they_are_called() -> None:
     budget = budgets.quadrants((4, 6), ul=0.1, ur=0.2, bl=0.3, br=0.4)
     top, bottom = [0.1] * 3 + [0.2] * 3, [0.3] * 3 + [0.4] * 3

@@ -1,5 +1,6 @@
 """Grad-CAM against its general form and known maps; the rule of important pixels."""
 
+import copy
 import re
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from partlib import models
 from partlib.budgets import from_mask
-from partlib.cam import cam, grad_cam, important
+from partlib.cam import cam, grad_cam, important, layer_cam
 from partlib.models import Classifier, PooledLinear
 
 
@@ -94,6 +95,46 @@ def test_a_model_with_its_own_forward_is_asked_as_a_whole() -> None:
     for view in (cam, grad_cam):
         torch.testing.assert_close(view(own, x), view(plain, (x - 0.5) / 0.25))
     assert (grad_cam(own, x) - grad_cam(plain, x)).abs().max() > 0.1
+
+
+class Like(nn.Module):
+    """Features and head of its own, and more in its forward."""
+
+    def __init__(self, inner: Classifier) -> None:
+        super().__init__()
+        self.features, self.head = inner.features, inner.head
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features((x - 0.5) / 0.25))
+        return logits
+
+
+@pytest.mark.parametrize("how", ["module", "hook", "compiled", "compiled, hook", "instance"])
+def test_whatever_stands_before_the_features_is_seen(how: str) -> None:
+    plain, x = worked("small"), torch.rand(4, 3, 16, 16, generator=seeded())
+    expected = {view: view(plain, (x - 0.5) / 0.25) for view in (cam, grad_cam, layer_cam)}
+    model: Any = Like(plain) if how in ("module", "compiled") else plain
+    if how == "compiled, hook":
+        model = copy.copy(plain)
+    if how == "instance":
+        model.forward = Like(plain).forward
+    if how.endswith("hook"):
+        model.register_forward_pre_hook(lambda _, inputs: ((inputs[0] - 0.5) / 0.25,))
+    if how.startswith("compiled"):
+        model = torch.compile(model, backend="eager")
+        model(x)
+    for view, heat in expected.items():
+        torch.testing.assert_close(view(model, x), heat, rtol=0, atol=1e-5)
+    assert (grad_cam(model, x) - grad_cam(worked("small"), x)).abs().max() > 0.1
+
+
+def test_a_hook_that_only_looks_changes_no_bit_and_a_compiled_network_none() -> None:
+    plain, watched = worked("small"), worked("small")
+    watched.register_forward_hook(lambda *_: None)
+    x = torch.rand(4, 3, 32, 32, generator=seeded())
+    for view in (cam, grad_cam, layer_cam):
+        torch.testing.assert_close(view(watched, x), view(plain, x), rtol=0, atol=1e-6)
+        assert torch.equal(view(torch.compile(plain, backend="eager"), x), view(plain, x))
 
 
 def test_a_linear_head_needs_no_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:

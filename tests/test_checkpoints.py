@@ -113,6 +113,7 @@ def test_sha256_knows_names_shapes_and_types() -> None:
     zeros = [digest("a", torch.zeros(4)), digest("b", torch.zeros(4))]
     zeros += [digest("a", torch.zeros(2, 2)), digest("a", torch.zeros(4, dtype=torch.int32))]
     assert len(set(zeros)) == 4
+    assert checkpoints.tensors_sha256({"a": torch.zeros(4)}) == zeros[0]
 
 
 class Bomb:
@@ -156,6 +157,24 @@ def test_a_state_of_other_networks_is_refused_and_nothing_is_read(tmp_path: Path
         with pytest.raises(ValueError, match=r"path: .*s holds other networks than model"):
             checkpoints.load_state(tmp_path / "s", parts, optimizer)
     assert checkpoints.weights_sha256(other) == before
+
+
+def test_a_file_that_is_cut_off_or_no_checkpoint_is_named(tmp_path: Path) -> None:
+    model, path, cut = net(), tmp_path / "w", tmp_path / "cut"
+    checkpoints.save_weights(model, path)
+    cut.write_bytes(path.read_bytes()[:-1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for read in (
+        lambda: checkpoints.load_weights(model, cut),
+        lambda: checkpoints.load_state(cut, {"model": model}, optimizer),
+        lambda: checkpoints.read_meta(cut),
+    ):
+        with pytest.raises(ValueError, match=r"^path: a whole safetensors file is needed, .*cut"):
+            read()
+    with pytest.raises(ValueError, match=r"^here: a checkpoint is needed, .*w holds tensors"):
+        checkpoints.read_meta(path, name="here")
+    with pytest.raises(FileNotFoundError):
+        checkpoints.read_meta(tmp_path / "none")
 
 
 @pytest.mark.parametrize("kind", ["adamw", "sgd"])

@@ -209,7 +209,18 @@ def test_evaluate_measures_corruptions_too(monkeypatch: pytest.MonkeyPatch) -> N
     value = found["corruption/fog"]
     assert lines[1] == f"corruption/fog  {value:6.2f} %  of 10 test images mean of 5 severities"
     natural = found["natural"]
-    assert lines[0] == f"natural         {natural:6.2f} %  of 10 test images at eps 8/255"
+    assert lines[0] == f"natural         {natural:6.2f} %  of 10 test images"
+
+
+@pytest.mark.usefixtures("_tiny_zoo")
+def test_evaluate_says_of_how_many_images_and_what_budget() -> None:
+    attacks = ["--attack", "natural@7", "--attack", "pgd2@4", "--attack", "fgsm"]
+    lines = invoke("evaluate", "at", "--n-test", "10", *attacks).stdout.splitlines()
+    assert [line.partition("%")[2] for line in lines] == [
+        "  of 7 test images",
+        "  of 4 test images at eps 8/255",
+        "  of 10 test images at eps 8/255",
+    ]
 
 
 def test_doctor_prints_text_or_json() -> None:
@@ -268,6 +279,24 @@ def test_an_error_is_one_line_and_exit_code_two(
     assert len(last) == 1
     assert last[0].startswith(f"partlib: {words}")
     assert not (tmp_path / "runs").exists(), "nothing half-made is left"
+
+
+def test_a_checkpoint_that_was_cut_off_is_said_in_one_line(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cut = tmp_path / "checkpoint.safetensors"
+    cut.write_bytes((trained / "checkpoint.safetensors").read_bytes()[:1000])
+    arguments = ["partlib", "train", "scene-digits", "at", *TINY, "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 2
+    said = f"partlib: checkpoint: a whole safetensors file is needed, {cut} is none ("
+    assert capsys.readouterr().err.startswith(said)
+    assert len(cut.read_bytes()) == 1000
 
 
 def test_a_missing_set_and_a_stop_are_said_too(

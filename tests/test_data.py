@@ -1,6 +1,8 @@
 """What all data sets share: how they are asked for, cut, held out and augmented."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from digits import draw, same
 
 from partlib import data
-from partlib.data import shift_and_flip
+from partlib.data import ImageSet, shift_and_flip
 
 
 def test_slices_and_indices_give_image_sets() -> None:
@@ -19,6 +21,49 @@ def test_slices_and_indices_give_image_sets() -> None:
     assert torch.equal(s[4:5].images[0], s.pixels[4].float() / 255)
     with pytest.raises(TypeError, match=r"index: .* found 3"):
         s[3]  # type: ignore[index]
+
+
+PIXELS = torch.zeros(4, 3, 5, 6, dtype=torch.uint8)
+LABELS, MASKS = torch.tensor([0, 1, 0, 1]), PIXELS[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pixels": PIXELS / 255}, "pixels: uint8 (N, 3, H, W) is needed, found torch.float32"),
+        ({"pixels": PIXELS.long()}, "pixels: uint8 (N, 3, H, W) is needed, found torch.int64"),
+        ({"pixels": PIXELS[0]}, "(N, 3, H, W) is needed, found torch.uint8 (3, 5, 6)"),
+        ({"pixels": PIXELS.permute(0, 2, 3, 1)}, "is needed, found torch.uint8 (4, 5, 6, 3)"),
+        ({"pixels": PIXELS[:3]}, "labels: int64 (3,) is needed, found torch.int64 (4,)"),
+        ({"labels": LABELS[:, None]}, "labels: int64 (4,) is needed, found torch.int64 (4, 1)"),
+        ({"labels": LABELS.int()}, "labels: int64 (4,) is needed, found torch.int32 (4,)"),
+        ({"labels": LABELS + 1}, "labels: classes in [0, 2) are needed, found 1 to 2"),
+        ({"labels": LABELS - 1}, "labels: classes in [0, 2) are needed, found -1 to 0"),
+        ({"class_names": ()}, "labels: classes in [0, 0) are needed, found 0 to 1"),
+        (
+            {"object_pixels": MASKS[:3]},
+            "object_pixels: uint8 (4, 5, 6) is needed, found torch.uint8 (3, 5, 6)",
+        ),
+        (
+            {"object_pixels": MASKS.mT},
+            "object_pixels: uint8 (4, 5, 6) is needed, found torch.uint8 (4, 6, 5)",
+        ),
+        (
+            {"object_pixels": MASKS.bool()},
+            "object_pixels: uint8 (4, 5, 6) is needed, found torch.bool (4, 5, 6)",
+        ),
+    ],
+)
+def test_an_image_set_names_a_tensor_that_is_not_as_it_says(
+    change: dict[str, Any], message: str
+) -> None:
+    good: dict[str, Any] = {
+        "name": "black", "split": "test", "pixels": PIXELS, "labels": LABELS,
+        "class_names": ("a", "b"), "object_pixels": MASKS,
+    }  # fmt: skip
+    assert len(ImageSet(**good)[:0]) == 0
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ImageSet(**{**good, **change})
 
 
 @pytest.mark.parametrize(

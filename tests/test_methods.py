@@ -283,6 +283,18 @@ def test_the_papers_settings_are_the_defaults() -> None:
     ("call", "message"),
     [
         (lambda: methods.at(eps=8), "eps: a value in [0, 1] is needed, found 8"),
+        (
+            lambda: methods.at(eps=torch.zeros(4, 5)),  # type: ignore[arg-type]
+            "eps: a number is needed, found Tensor of shape (4, 5); quadrants and part train",
+        ),
+        (
+            lambda: methods.at(step_size="2/255"),  # type: ignore[arg-type]
+            "step_size: a number is needed, found '2/255'",
+        ),
+        (
+            lambda: methods.part(methods.at(), eps_low=torch.zeros(4, 5)),  # type: ignore[arg-type]
+            "eps_low: a number is needed, found Tensor of shape (4, 5)",
+        ),
         (lambda: methods.at(eps=-0.1), "eps: a value in [0, 1] is needed, found -0.1"),
         (lambda: methods.trades(beta=-1), "beta: a value of 0 or more is needed, found -1"),
         (

@@ -61,7 +61,7 @@ def own_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write(folder: Path, seed: int, **metrics: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = {"label": "part-s10", "seed": seed, "metrics": metrics}
+    record: dict[str, Any] = {"label": "part-s10", "seed": seed, "n_test": 2000, "metrics": metrics}
     (folder / f"part-s10-seed{seed}.json").write_text(json.dumps(record))
 
 

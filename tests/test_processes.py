@@ -1,5 +1,6 @@
 """Several processes train the network that one process trains."""
 
+import functools
 import json
 import os
 import socket
@@ -46,6 +47,7 @@ class Stopped(Exception):
 def stopping(method: Method, after: int) -> Method:
     seen = 0
 
+    @functools.wraps(method.outer)
     def outer(*arguments: Any) -> tuple[Tensor, Tensor]:
         nonlocal seen
         seen += 1

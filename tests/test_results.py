@@ -1,6 +1,7 @@
 """Results: what a figure depends on is written beside it, and summaries are the plain ones."""
 
 import json
+import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -115,7 +116,12 @@ SEEDS = {
     "part": {0: 90.0, 2: 92.5, 1: 90.5, 7: 10.0},
 }
 RUNS = [
-    {"label": label, "seed": seed, "metrics": {"natural": value, "pgd20": value - 30}}
+    {
+        "label": label,
+        "seed": seed,
+        "n_test": 2000,
+        "metrics": {"natural": value, "pgd20": value - 30},
+    }
     for label, seeds in SEEDS.items()
     for seed, value in seeds.items()
 ]
@@ -143,9 +149,31 @@ def test_a_metric_may_be_of_the_first_images_alone() -> None:
     runs[1]["n_test"] = 1000
     with pytest.raises(ValueError, match=r"runs: pgd20 on one number .* found \[1000, 2000\]"):
         results.images(runs, "pgd20")
-    runs[1] |= {"label": "part", "metrics": {"aa": 51.0}}
-    with pytest.raises(ValueError, match=r"runs: aa on the same images .* \['aa', 'aa@64'\]"):
-        results.paired(runs, "part", "at", "aa")
+
+
+@pytest.mark.parametrize(
+    ("metric", "metrics", "n_test", "found"),
+    [("aa", {"aa": 51.0}, 2000, [64, 2000]), ("aa", {"aa@100": 51.0}, 2000, [64, 100]),
+     ("pgd20", {"pgd20": 61.0}, 1000, [1000, 2000])],
+)  # fmt: skip
+def test_other_images_are_not_mixed(
+    metric: str, metrics: dict[str, float], n_test: int, found: list[int]
+) -> None:
+    other = {"label": "at", "seed": 1, "n_test": n_test, "metrics": metrics}
+    runs = [
+        {"label": "at", "seed": 0, "n_test": 2000, "metrics": {"aa@64": 50.0, "pgd20": 60.0}},
+        {"label": "natural", "seed": 0, "n_test": 500, "metrics": {"aa": 0.0, "pgd20": 0.0}},
+        other,
+    ]
+    refused = rf"^runs: {metric} on one number of images .*{re.escape(str(found))}"
+    for function in (results.values, results.by_seed, results.over_seeds):
+        with pytest.raises(ValueError, match=refused):
+            function(runs, "at", metric)
+        assert function(runs, "natural", metric)
+    other |= {"label": "part", "seed": 0}
+    for function in (results.differences, results.paired):
+        with pytest.raises(ValueError, match=refused):
+            function(runs, "part", "at", metric)
 
 
 def test_spread_is_the_plain_mean_and_deviation() -> None:

@@ -1,6 +1,7 @@
 """Training: rate, budget and map where and when they should be, and it learns."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from trained import AT, CASES, QUICK, images, net, part, trained
 
 from partlib import attacks, checkpoints, evaluation, methods
+from partlib.attacks.checks import NotFiniteError
 from partlib.budgets import from_mask
 from partlib.methods import Method
 from partlib.training import TrainConfig, fit, learning_rate
@@ -89,10 +91,31 @@ def test_a_network_that_only_evaluation_finds_broken_is_stopped_too() -> None:
         fit(model, images(), AT, replace(QUICK, ramp=0.0), progress=False)
 
 
+def test_a_network_that_breaks_on_the_way_of_an_attack_is_stopped_with_advice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object, **__: object) -> Tensor:
+        raise NotFiniteError("model: logits and gradients without NaN are needed, found NaN")
+
+    monkeypatch.setattr(attacks, "pgd", broken)
+    with pytest.raises(FloatingPointError, match=r"the loss is nan .* lower lr"):
+        fit(net(), images(), AT, replace(QUICK, ramp=0.0), progress=False)
+
+
 def test_bad_input_is_not_taken_for_a_loss_that_diverged() -> None:
     method = replace(AT, step_size=-1.0)
     with pytest.raises(ValueError, match="step_size"):
         trained(method, replace(QUICK, ramp=0))
+
+
+@pytest.mark.parametrize("method", [methods.natural(), AT], ids=lambda m: m.name)
+def test_labels_that_have_no_logit_are_refused_before_training(method: Method) -> None:
+    s, model = images(), net()
+    before = checkpoints.weights_sha256(model)
+    more = replace(s, labels=5 * s.labels, class_names=tuple("abcdef"))
+    with pytest.raises(ValueError, match=r"^train_set: labels in \[0, 2\) are .* found 0 to 5$"):
+        fit(model, more, method, QUICK, progress=False)
+    assert checkpoints.weights_sha256(model) == before
 
 
 @pytest.mark.parametrize(("refresh", "warmup"), [(1, 0), (2, 0), (3, 0), (2, 1), (10, 2)])
@@ -257,8 +280,19 @@ def test_clip_limits_the_gradient() -> None:
         ("optimizer", "adam"),
         ("schedule", "cosine"),
         ("precision", "fp16"),
+        ("epochs", True),
+        ("seed", 10**14),
+        ("milestones", 5),
+        ("milestones", ("1",)),
+        ("flip", "no"),
+        ("compile", 1),
+        ("lr", "1e-3"),
+        ("lr", math.nan),
+        ("ramp", None),
+        ("clip", None),
+        ("weight_decay", True),
     ],
 )
 def test_a_bad_setting_is_named_with_its_value(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"^{name}: .* found {value!r}$"):
+    with pytest.raises(ValueError, match=rf"^{name}: .* found {re.escape(repr(value))}$"):
         TrainConfig(**{name: value})

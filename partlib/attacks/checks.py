@@ -14,6 +14,10 @@ from partlib.budgets import Budget
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
+class NotFiniteError(ValueError):
+    """The model gave NaN or infinity, as one does whose training diverged."""
+
+
 def inputs(model: nn.Module, x: Tensor, y: Tensor, eps: Budget) -> Tensor:
     """Check what every attack is given; the budget as a tensor that broadcasts to x.
 
@@ -22,12 +26,13 @@ def inputs(model: nn.Module, x: Tensor, y: Tensor, eps: Budget) -> Tensor:
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"model: a torch.nn.Module is needed, found {type(model).__name__}")
-    _images(x)
+    images(x)
     labels(y, x)
     return budgets.check(eps, x)
 
 
-def _images(x: Tensor) -> None:
+def images(x: Tensor, *, beyond: float = 0) -> None:
+    """Refuse what is not a batch of images in [0, 1], or up to so much beyond it."""
     if not isinstance(x, Tensor) or not x.is_floating_point():
         found = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"x: a float tensor in [0, 1] is needed, found {found}")
@@ -38,7 +43,7 @@ def _images(x: Tensor) -> None:
     if x.numel() == 0:
         raise ValueError(f"x: at least one image is needed, found the shape {tuple(x.shape)}")
     low, high = (v.item() for v in x.detach().aminmax())
-    if not 0 <= low <= high <= 1:  # NaN fails here too
+    if not -beyond <= low <= high <= 1 + beyond:  # NaN fails here too
         raise ValueError(
             f"x: values in [0, 1] are needed, found {low} to {high}; "
             "put any normalisation inside the model"
@@ -137,13 +142,16 @@ def check_logits(logits: Tensor, y: Tensor) -> None:
     if logits.is_complex():
         raise ValueError(f"model: real logits are needed, found {logits.dtype}")
     values = logits.detach().float()
-    if not values.isfinite().all():
-        raise ValueError("model: finite logits are needed, found NaN or infinity")
-    if (values >= 0).all() and ((values.sum(dim=1) - 1).abs() < 1e-3).all():
+    sums_to_1 = ((values.sum(dim=1) - 1).abs() < 1e-3).all()
+    facts = (values.isfinite().all(), (values >= 0).all() & sums_to_1, *y.long().aminmax())
+    # Asked for together, since a GPU is waited for each time.
+    finite, shares, low, high = torch.stack([v.to(values.device).long() for v in facts]).tolist()
+    if not finite:
+        raise NotFiniteError("model: finite logits are needed, found NaN or infinity")
+    if shares:
         raise ValueError(
             "model: logits are needed, found probabilities (rows that are not negative and sum "
             "to 1); leave out the softmax"
         )
-    low, high = y.min().item(), y.max().item()
     if low < 0 or high >= classes:
         raise ValueError(f"y: labels in [0, {classes}) are needed, found {low} to {high}")

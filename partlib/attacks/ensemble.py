@@ -78,7 +78,8 @@ def autoattack(
     clean, labels, wide = x.detach().float().contiguous(), y.long(), _Float32(model)
     with untouched(model), gradients_on(), seeded(seed), full_precision(x.device):
         with torch.no_grad():
-            classes = checks.first_logits(wide, clean[:batch_size], labels[:batch_size]).shape[1]
+            for images, some in zip(clean.split(batch_size), labels.split(batch_size), strict=True):
+                classes = checks.first_logits(wide, images, some).shape[1]
         if classes < LEAST_CLASSES[version]:
             raise ValueError(
                 f"model: logits for at least {LEAST_CLASSES[version]} classes are needed for the "
@@ -94,7 +95,8 @@ def autoattack(
             x_adv, _ = attack.run_standard_evaluation(clean, labels, batch_size=batch_size)
         finally:
             sys.settrace(tracer)  # a check of the package's ends any debugger or coverage
-    found: Tensor = x_adv.to(x.dtype)
+    held = (x_adv == clean).flatten(1).all(dim=1)[:, None, None, None]
+    found = torch.where(held, x.detach(), x_adv.to(x.dtype))  # x has digits that float32 has not
     within = (found - x).abs() <= size + 1e-6
     if not (within & (found >= 0) & (found <= 1)).all():
         raise RuntimeError(f"autoattack: pyautoattack left the budget of {size} or [0, 1]")

@@ -62,7 +62,8 @@ def pgd(
         steps: how many steps, 0 or more.
         random_start: True or "uniform" starts anywhere in the budget, "normal" from
             0.001 N(0, 1) as TRADES does, False from x itself, and a tensor of x's shape from x
-            plus that tensor. Every start is brought into the budget.
+            plus that tensor. Every start is brought into the budget. "kl" has no gradient at x
+            and is not ascended from there.
         restarts: how many starts, at least 1; for each image the worst end is kept.
         loss: "ce" is cross-entropy, "margin" the largest wrong logit minus the right one
             (Carlini and Wagner, 2017), "kl" the divergence KL(p(x) || p(x_adv)) from the clean
@@ -128,17 +129,19 @@ def _ascend(
     if update == "multiply":
         widest = budget.expand_as(x).amax(dim=(1, 2, 3), keepdim=True)
         weight = torch.where(widest > 0, budget / widest, 0)
+    peaks = []
     for step in range(steps):
         x_adv.requires_grad_(True)
         logits = model(x_adv) if step else checks.first_logits(model, x_adv, y)
         (gradient,) = torch.autograd.grad(objective(logits, y).sum(), x_adv)
-        if step == 0 and gradient.isnan().any():  # its sign would be 0, and the image stay
-            raise ValueError("model: gradients without NaN are needed, found NaN")
+        peaks.append(gradient.amax() + logits.detach().amax())  # NaN if there is one in either
         x_adv = x_adv.detach() + step_size * gradient.sign()
         if update == "multiply":
             delta = torch.minimum(torch.maximum(x_adv - x, -widest), widest)
             x_adv = x + weight * delta
         x_adv = torch.minimum(torch.maximum(x_adv, low), high)
+    if peaks and torch.stack(peaks).isnan().any():  # its sign is 0, and the image would stay
+        raise checks.NotFiniteError("model: logits and gradients without NaN are needed, found NaN")
     return x_adv
 
 
@@ -245,5 +248,10 @@ def _check_choices(random_start: object, loss: object, update: object) -> None:
         )
     if not callable(loss) and loss not in ("ce", "kl", "margin"):
         raise ValueError(f'loss: "ce", "kl", "margin" or a callable is needed, found {loss!r}')
+    if loss == "kl" and not random_start:
+        raise ValueError(
+            'random_start: a start away from x is needed for the loss "kl", whose gradient is '
+            f"zero at x, found {random_start!r}"
+        )
     if update not in ("clamp", "multiply"):
         raise ValueError(f'update: "clamp" or "multiply" is needed, found {update!r}')

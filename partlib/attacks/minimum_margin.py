@@ -73,5 +73,6 @@ def mma(
             generator=generator,
         )
         with torch.no_grad():
-            worst = margin(model(ends), labels).view(-1, k).argmax(dim=1)
+            logits = checks.first_logits(model, ends, labels)
+            worst = margin(logits, labels).view(-1, k).argmax(dim=1)
     return ends[worst + k * torch.arange(len(x), device=x.device)]

@@ -48,9 +48,8 @@ def cam(
         model: any module that maps images to logits (N, K). Left as it was found.
         x: images (N, C, H, W), finite floats.
         target: class of each map, (N,); None is the model's own prediction.
-        layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is the
-            last stage of a model whose logits are `head(features(x))`, as those of all of
-            `partlib.models` are; of a `Classifier` with its own `forward`, `features`.
+        layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is
+            `features`, for a model with that and a `head`, as all of `partlib.models` are.
 
     Returns:
         Heat (N, H, W), float32 in [0, 1]; all zeros where nothing speaks for the class.
@@ -71,9 +70,8 @@ def grad_cam(
         model: any module that maps images to logits (N, K). Left as it was found.
         x: images (N, C, H, W), finite floats.
         target: class of each map, (N,); None is the model's own prediction.
-        layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is the
-            last stage of a model whose logits are `head(features(x))`, as those of all of
-            `partlib.models` are; of a `Classifier` with its own `forward`, `features`.
+        layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is
+            `features`, for a model with that and a `head`, as all of `partlib.models` are.
 
     Returns:
         Heat (N, H, W), float32 in [0, 1]; all zeros where nothing speaks for the class.
@@ -93,9 +91,8 @@ def xgrad_cam(
         model: any module that maps images to logits (N, K). Left as it was found.
         x: images (N, C, H, W), finite floats.
         target: class of each map, (N,); None is the model's own prediction.
-        layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is the
-            last stage of a model whose logits are `head(features(x))`, as those of all of
-            `partlib.models` are; of a `Classifier` with its own `forward`, `features`.
+        layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is
+            `features`, for a model with that and a `head`, as all of `partlib.models` are.
 
     Returns:
         Heat (N, H, W), float32 in [0, 1]; all zeros where nothing speaks for the class.
@@ -123,9 +120,8 @@ def layer_cam(
         model: any module that maps images to logits (N, K). Left as it was found.
         x: images (N, C, H, W), finite floats.
         target: class of each map, (N,); None is the model's own prediction.
-        layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is the
-            last stage of a model whose logits are `head(features(x))`, as those of all of
-            `partlib.models` are; of a `Classifier` with its own `forward`, `features`.
+        layer: the module, or its dotted name, whose output (N, C, h, w) is looked at; None is
+            `features`, for a model with that and a `head`, as all of `partlib.models` are.
 
     Returns:
         Heat (N, H, W), float32 in [0, 1]; all zeros where nothing speaks for the class.
@@ -143,9 +139,9 @@ def _heat(
     _check_images(x)
     with untouched(model), gradients_on():
         x = x.detach().clone()
-        if layer is None and _has_own_forward(model):  # it may normalise, say
-            layer = model.features
-        if layer is None:
+        if not _is_hooked(model):  # what torch.compile made does not see the hook of `_cut`
+            model = getattr(model, "_orig_mod", model)
+        if layer is None and _is_plain(model):
             maps, logits, linear = _at_last_stage(model, x)
         else:
             maps, logits, linear = *_at_layer(model, x, layer), None
@@ -164,30 +160,29 @@ def _heat(
         return _scale((maps * factor).sum(dim=1).relu(), (x.shape[2], x.shape[3]))
 
 
-def _has_own_forward(model: nn.Module) -> TypeGuard[Classifier]:
-    return isinstance(model, Classifier) and type(model).forward is not Classifier.forward
+def _is_plain(model: nn.Module) -> TypeGuard[Classifier]:
+    """Whether a call is head(features(x)) and nothing else, such as a normalisation before."""
+    return getattr(model.forward, "__func__", None) is Classifier.forward and not _is_hooked(model)
 
 
-def _at_last_stage(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, nn.Linear | None]:
+def _is_hooked(model: nn.Module) -> bool:
+    return bool(model._forward_hooks or model._forward_pre_hooks)
+
+
+def _at_last_stage(model: Classifier, x: Tensor) -> tuple[Tensor, Tensor, nn.Linear | None]:
     """Maps, logits, and the linear layer after the pooling where that is known."""
-    features, head = getattr(model, "features", None), getattr(model, "head", None)
-    if not callable(features) or not callable(head):
-        raise ValueError(
-            f"model: one with features and head is needed, found {type(model).__name__}; "
-            "for any other name its layer"
-        )
     with torch.no_grad():
         with checks.taken(model, x):
-            maps = features(x)
+            maps = model.features(x)
         _check_maps(maps, "model")
-        if isinstance(head, PooledLinear):
-            return maps, head(maps), head.linear
+        if isinstance(model.head, PooledLinear):
+            return maps, model.head(maps), model.head.linear
     maps.requires_grad_(True)
     with checks.taken(model, x):
-        return maps, head(maps.clone()), None  # a clone, for what works in place
+        return maps, model.head(maps.clone()), None  # a clone, for what works in place
 
 
-def _at_layer(model: nn.Module, x: Tensor, layer: nn.Module | str) -> tuple[Tensor, Tensor]:
+def _at_layer(model: nn.Module, x: Tensor, layer: Layer) -> tuple[Tensor, Tensor]:
     """A layer's maps and the logits, with a graph between the two and nowhere else."""
     with _cut(_find_layer(model, layer)) as maps, checks.taken(model, x):
         logits = model(x)
@@ -212,8 +207,15 @@ def _cut(layer: nn.Module) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-def _find_layer(model: nn.Module, layer: nn.Module | str) -> nn.Module:
+def _find_layer(model: nn.Module, layer: Layer) -> nn.Module:
     modules: dict[str, nn.Module] = dict(model.named_modules())
+    if layer is None:
+        if not {"features", "head"} <= modules.keys():
+            raise ValueError(
+                f"model: one with features and head is needed, found {type(model).__name__}; "
+                "for any other name its layer"
+            )
+        return modules["features"]
     if isinstance(layer, str) and layer in modules:
         return modules[layer]
     if isinstance(layer, nn.Module) and any(layer is module for module in modules.values()):

@@ -204,8 +204,13 @@ def evaluate(
         return
     width = max(10, *map(len, found))
     for name, value in found.items():
-        how = "mean of 5 severities" if name.startswith("corruption/") else f"at eps {eps:g}/255"
-        print(f"{name:{width}} {value:6.2f} %  of {n_test} test images {how}")
+        kind, _, first = name.partition("@")
+        how = f" at eps {eps:g}/255"
+        if kind == "natural":
+            how = ""
+        elif name.startswith("corruption/"):
+            how = " mean of 5 severities"
+        print(f"{name:{width}} {value:6.2f} %  of {first or n_test} test images{how}")
 
 
 @app.command(name="doctor")

@@ -24,6 +24,9 @@ class ImageSet:
         object_pixels: uint8 (N, H, W), how much of each pixel belongs to the object (255: all of
             it), or None where nobody knows.
         note: what a result from this set must say of it, such as a cut; empty when it is whole.
+
+    Raises:
+        ValueError: `pixels`, `labels` or `object_pixels` is not as above.
     """
 
     name: str
@@ -33,6 +36,24 @@ class ImageSet:
     class_names: tuple[str, ...]
     object_pixels: Tensor | None = None
     note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse tensors that do not fit together, by name."""
+        shape = tuple(self.pixels.shape)
+        if self.pixels.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3:
+            found = f"{self.pixels.dtype} {shape}"
+            raise ValueError(f"pixels: uint8 (N, 3, H, W) is needed, found {found}")
+        n, _, height, width = shape
+        _check("labels", self.labels, torch.int64, (n,))
+        if self.object_pixels is not None:
+            _check("object_pixels", self.object_pixels, torch.uint8, (n, height, width))
+        if n and self.labels.device.type == "cpu":  # a GPU would be waited for, slice by slice
+            low, high = (v.item() for v in self.labels.aminmax())
+            classes = len(self.class_names)
+            if low < 0 or high >= classes:
+                raise ValueError(
+                    f"labels: classes in [0, {classes}) are needed, found {low} to {high}"
+                )
 
     @property
     def images(self) -> Tensor:
@@ -73,6 +94,13 @@ class ImageSet:
             labels=self.labels.to(device),
             object_pixels=None if masks is None else masks.to(device),
         )
+
+
+def _check(name: str, tensor: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    if tensor.dtype != dtype or tensor.shape != shape:
+        kind = str(dtype).removeprefix("torch.")
+        found = f"{tensor.dtype} {tuple(tensor.shape)}"
+        raise ValueError(f"{name}: {kind} {shape} is needed, found {found}")
 
 
 def to_float(pixels: Tensor) -> Tensor:

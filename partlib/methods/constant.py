@@ -5,6 +5,7 @@ from __future__ import annotations
 from partlib import losses
 from partlib.attacks import Loss, Start
 from partlib.losses import Outer
+from partlib.methods import checks
 from partlib.methods.method import Method
 
 
@@ -22,7 +23,7 @@ def at(*, eps: float = 8 / 255, steps: int = 10, step_size: float = 2 / 255) -> 
         step_size: size of a step, in the units of the images.
 
     Raises:
-        ValueError: eps outside [0, 1], or a step that is not positive.
+        ValueError: eps is no number in [0, 1], such as a map, or a step is not positive.
     """
     return _attacking(
         "at", losses.adversarial, "ce", "uniform", eps=eps, steps=steps, step_size=step_size
@@ -100,6 +101,9 @@ def _attacking(
     **settings: float,
 ) -> Method:
     """A method with a constant budget, its numbers checked and written down."""
+    checks.number("eps", eps, hint="; quadrants and part train within maps")
+    for key, value in {"step_size": step_size, **settings}.items():
+        checks.number(key, value)
     if not 0 <= eps <= 1:
         raise ValueError(f"eps: a value in [0, 1] is needed, found {eps!r}")
     if not (isinstance(steps, int) and steps >= 1):

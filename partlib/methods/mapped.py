@@ -11,6 +11,7 @@ from partlib.attacks import Update
 from partlib.budgets import from_mask
 from partlib.cam import CAMS, important
 from partlib.cam.masks import Rule, check_rule
+from partlib.methods import checks
 from partlib.methods.method import Method
 
 
@@ -107,5 +108,6 @@ def _check_budgets(base: Method, **budgets: float) -> None:
     if base.rule is not None:
         raise ValueError(f"base: a method with a constant budget is needed, found {base.name!r}")
     for name, value in budgets.items():
+        checks.number(name, value)
         if not 0 <= value <= base.eps:
             raise ValueError(f"{name}: a value in [0, {base.eps:.4f}] is needed, found {value!r}")

@@ -6,6 +6,12 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from partlib.attacks.checks import count
+from partlib.methods.checks import number
+
+SEEDS = 2**31
+"""Seeds below this differ in all that they draw: processors keep 32 bits of one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -26,7 +32,7 @@ class TrainConfig:
         flip: mirror half of the images.
         precision: "bf16" runs attack and step in mixed precision, "fp32" does not, "auto"
             takes bf16 where the processor has it. Evaluation is always fp32.
-        seed: seed of the order, the shifts and the random starts.
+        seed: seed of the order, the shifts and the random starts, below 2**31.
         patience: with a validation set, stop after so many epochs without a better one; 0 for
             never.
         compile: run the network through `torch.compile`; of several processes, in attacks alone.
@@ -56,11 +62,17 @@ class TrainConfig:
         """Refuse values that no run could use, by name."""
         whole = {"epochs": 1, "batch_size": 1, "pad": 0, "seed": 0, "patience": 0}
         for name, least in whole.items():
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value >= least):
-                raise ValueError(f"{name}: {least} or more is needed, found {value!r}")
-        if not all(isinstance(m, int) and m >= 0 for m in self.milestones):
+            count(name, getattr(self, name), least=least)
+        if self.seed >= SEEDS:
+            raise ValueError(f"seed: a number below {SEEDS} is needed, found {self.seed!r}")
+        listed = isinstance(self.milestones, (tuple, list))
+        if not listed or not all(isinstance(m, int) and m >= 0 for m in self.milestones):
             raise ValueError(f"milestones: epochs are needed, found {self.milestones!r}")
+        for name in ("flip", "compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}: a bool is needed, found {getattr(self, name)!r}")
+        for name in ("lr", "weight_decay", "ramp", "clip"):
+            number(name, getattr(self, name))
         for name in ("weight_decay", "clip"):
             if not 0 <= getattr(self, name) < math.inf:  # NaN fails here too
                 raise ValueError(f"{name}: 0 or more is needed, found {getattr(self, name)!r}")

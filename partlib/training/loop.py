@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,16 +15,19 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from partlib import checkpoints
-from partlib.attacks import checks, noise
+from partlib.attacks import noise
+from partlib.attacks.checks import NotFiniteError
 from partlib.data import ImageSet, shift_and_flip, to_float
 from partlib.methods import Method
-from partlib.preserve import no_tf32, repeatable, untouched
-from partlib.training import processes, watch
+from partlib.preserve import no_tf32, repeatable, seeded, untouched
+from partlib.training import identity, inputs, processes, watch
 from partlib.training.config import TrainConfig, learning_rate
 from partlib.training.precision import mixed_precision
 from partlib.training.watch import Row
 
 OnEpoch = Callable[[nn.Module, Row], None]
+
+APART = 10_000  # epochs, so that no process's stream is another's
 
 
 @repeatable()
@@ -42,11 +45,11 @@ def fit(
 ) -> list[Row]:
     """Train a model in place, on the device that it is on.
 
-    Every random choice of an epoch follows from the seed and the epoch's number, so a run that
-    was killed and is started again with the same `checkpoint` ends in the same weights as one
-    that was not: bit for bit on the same processor with as many threads and the same versions. On
-    a GPU cuDNN is held to algorithms that repeat; what torch has no such algorithm for, and none
-    of `models` uses, may still differ there in the last bits.
+    Every random choice of an epoch, dropout's too, follows from the seed and the epoch's number,
+    so a run that was killed and is started again with the same `checkpoint` ends in the same
+    weights as one that was not: bit for bit on the same processor with as many threads and the
+    same versions. On a GPU cuDNN is held to algorithms that repeat; what torch has no such
+    algorithm for, and none of `models` uses, may still differ there in the last bits.
 
     Where `torch.distributed` is initialised, as by `torchrun`, all processes call this with the
     same arguments and train one network: each takes its share of every batch, and batch
@@ -60,7 +63,8 @@ def fit(
         config: everything else.
         val_set: images to choose on, never the test set: the model ends with the weights of the
             epoch that is best on them, see `best_epoch`. None ends with those of the last epoch.
-        checkpoint: a file to write after each epoch and to go on from where it is there.
+        checkpoint: a file to write after each epoch and to go on from where it is there, which
+            takes the same arguments, and a model with the weights that the run began with.
         progress: whether to show a bar (on a terminal or in a notebook).
         on_epoch: called after each epoch, in the first process, with the model and that epoch's
             row of the history.
@@ -75,41 +79,30 @@ def fit(
     Raises:
         FloatingPointError: the loss became NaN or infinite, or the network collapsed to one
             class; says what to try.
-        ValueError: no images, or no batch; the checkpoint is of another run or not the same in
-            all processes; patience without a validation set, or an empty one; a batch too small
-            for the processes, or several processes for a control, which changes maps across a
-            whole batch.
+        ValueError: no images, or no batch; labels that the model has no logit for; the checkpoint
+            is none, of another run, whose difference is said, or not the same in all processes;
+            patience without a validation set, or an empty one; a batch too small for the
+            processes, or several processes for a control, which changes maps across a whole batch.
     """
-    if method.control is not None and processes.size() > 1:
-        raise ValueError(f"method: {method.name} is trained by one process alone")
-    if len(train_set) == 0:
-        raise ValueError("train_set: at least one image is needed, found none")
-    if max_batches is not None:
-        checks.count("max_batches", max_batches, least=1)
+    inputs.check(model, train_set, method, config, val_set=val_set, max_batches=max_batches)
     device = next(model.parameters()).device
     images = train_set.to(device)
     model.to(memory_format=torch.channels_last)
-    held_out = _check_val(val_set, config)
     guide = model if method.refresh == 1 else copy.deepcopy(model)
     parts = {"model": model} if guide is model else {"model": model, "guide": guide}
-    run = {
-        "data": f"{images.name} {images.split} {images.note}".strip(),
-        "n": len(images),
-        "max_batches": max_batches,
-        "config": config.record(),
-        "method": dict(method.settings),
-    }
+    held_out = None if val_set is None else val_set.to(device)
     if held_out is not None:
-        held_out = held_out.to(device)
         parts["best"] = copy.deepcopy(model)
-        run["val"] = f"{held_out.name} {held_out.split} {len(held_out)}"
     optimizer = _optimizer(model, config)
     history: list[Row] = []
-    if checkpoint is not None and checkpoint.exists():
-        found = checkpoints.read_meta(checkpoint)
-        if found["run"] != run:
-            raise ValueError(f"checkpoint: {checkpoint} is of another run, {found['run']}")
-        history = checkpoints.load_state(checkpoint, parts, optimizer)["history"]
+    run: dict[str, Any] = {}
+    if checkpoint is not None:
+        run = identity.identity(
+            model, train_set, method, config, val_set=val_set, max_batches=max_batches
+        )
+        if checkpoint.exists():
+            identity.check(checkpoint, run)
+            history = checkpoints.load_state(checkpoint, parts, optimizer)["history"]
     processes.agree("checkpoint", len(history))
     loop = _Loop(model, guide, images, method, config, optimizer)
     first = processes.rank() == 0
@@ -119,7 +112,8 @@ def fit(
         epoch = len(history)
         if guide is not model and (epoch - method.warmup) % method.refresh == 0:
             guide.load_state_dict(model.state_dict())
-        row, seen = loop.epoch(epoch, progress and first, max_batches)
+        with seeded(_mix(config.seed, epoch + APART * (1 + processes.rank()))):  # for dropout
+            row, seen = loop.epoch(epoch, progress and first, max_batches)
         history.append(row)
         watch.check(history, images.labels, seen, config)
         if held_out is not None:
@@ -234,8 +228,8 @@ class _Loop:
                     start = start if method.start == "normal" else ramp * eps * start
                     method = replace(method, start=start)
                 x_adv = method.attack(self.fast, x, y, eps, ramp=ramp, generator=random)
-            except ValueError:
-                if not _diverged(self.model, x):
+            except ValueError as error:
+                if not (isinstance(error, NotFiniteError) or _diverged(self.model, x)):
                     raise
                 lost, eps, x_adv = True, 0.0, x  # no early return: other processes would wait
             self.learner.train()
@@ -259,14 +253,6 @@ def _noise(method: Method, shape: torch.Size, random: torch.Generator) -> Tensor
     """The noise that one process would draw for the whole batch."""
     assert not isinstance(method.start, Tensor)
     return noise(method.start, shape, random)
-
-
-def _check_val(val_set: ImageSet | None, config: TrainConfig) -> ImageSet | None:
-    if val_set is None and config.patience:
-        raise ValueError(f"patience: a val_set is needed for it, found none and {config.patience}")
-    if val_set is not None and len(val_set) == 0:
-        raise ValueError("val_set: at least one image is needed, found none")
-    return val_set
 
 
 def _diverged(model: nn.Module, x: Tensor) -> bool:
