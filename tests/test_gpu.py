@@ -54,7 +54,7 @@ def gpu() -> Iterator[torch.device]:
 
 
 def network() -> Classifier:
-    return models.build("small", 10, seed=0).to(GPU)
+    return models.small(10).to(GPU)
 
 
 def digits(n: int = 16) -> ImageSet:

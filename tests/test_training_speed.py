@@ -68,7 +68,7 @@ def test_compiled_training_keeps_modes_hooks_and_names(
     path = tmp_path / "c"
     with pytest.raises(Killed):
         trained(method, config, checkpoint=path, on_epoch=killed_after(1))
-    assert trained(method, config, checkpoint=path) == whole
+    assert trained(method, config, checkpoint=path, seed=99) == whole
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from partlib import checkpoints
 from partlib.data import ImageSet
@@ -18,7 +18,6 @@ from partlib.training.config import TrainConfig
 
 
 def identity(
-    model: nn.Module,
     train_set: ImageSet,
     method: Method,
     config: TrainConfig,
@@ -31,8 +30,10 @@ def identity(
     Functions count by their names and by the plain values that they were made with, such as the
     beta of `losses.trades(beta)`; what else they do belongs in the method's settings.
 
+    The weights that it began with are not asked for: whoever draws them without a seed could not
+    go on.
+
     Args:
-        model: as it is before training.
         train_set: the images.
         method: how to train.
         config: everything else.
@@ -40,7 +41,6 @@ def identity(
         max_batches: where each epoch stops.
     """
     return {
-        "model": f"sha256 {checkpoints.weights_sha256(model)}",
         "train_set": _of_images(train_set),
         "val_set": None if val_set is None else _of_images(val_set),
         "max_batches": max_batches,
@@ -60,10 +60,10 @@ def check(checkpoint: Path, run: dict[str, Any]) -> None:
         ValueError: names `checkpoint` and each part of the run that differs.
     """
     found = checkpoints.read_meta(checkpoint, name="checkpoint").get("run", {})
-    if "model" not in found:
+    if "train_set" not in found:
         raise ValueError(
-            f"checkpoint: {checkpoint} does not say which weights and images its run began with, "
-            "as an older version wrote it; train anew with another file"
+            f"checkpoint: {checkpoint} does not say which images its run is of, as an older "
+            "version wrote it; train anew with another file"
         )
     apart = [
         f"{part} is {found.get(part)!r} there and {run.get(part)!r} here"

@@ -64,7 +64,7 @@ def fit(
         val_set: images to choose on, never the test set: the model ends with the weights of the
             epoch that is best on them, see `best_epoch`. None ends with those of the last epoch.
         checkpoint: a file to write after each epoch and to go on from where it is there, which
-            takes the same arguments, and a model with the weights that the run began with.
+            takes the same arguments; the model's own weights are then replaced.
         progress: whether to show a bar (on a terminal or in a notebook).
         on_epoch: called after each epoch, in the first process, with the model and that epoch's
             row of the history.
@@ -97,9 +97,7 @@ def fit(
     history: list[Row] = []
     run: dict[str, Any] = {}
     if checkpoint is not None:
-        run = identity.identity(
-            model, train_set, method, config, val_set=val_set, max_batches=max_batches
-        )
+        run = identity.identity(train_set, method, config, val_set=val_set, max_batches=max_batches)
         if checkpoint.exists():
             identity.check(checkpoint, run)
             history = checkpoints.load_state(checkpoint, parts, optimizer)["history"]
