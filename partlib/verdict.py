@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from partlib.paper import NOT_RUN
+from partlib.paper import METHODS, NOT_RUN
 from partlib.results import Spread, paired
 
 Finding = Literal[
@@ -50,6 +50,12 @@ CONTROLS: tuple[Question, ...] = (
     ("part-published", "at-like-part-published", "published rule − equal mean", "that rule's map"),
 )
 """What the paper does not compare: PART's map against others, at equal mean budgets."""
+
+ROUNDING: tuple[Question, ...] = (
+    ("part-xgrad_cam", "part", "PART (s=1) by other sums − PART (s=1)", ""),
+    *((f"{key}-fp32", key, f"{name} in float32 − {name}", "") for name, key in METHODS.items()),
+)
+"""A method against itself: other sums and threads, or float32 in place of bfloat16."""
 
 MAP = 3
 """The first so many of `CONTROLS` say whether the map matters."""
@@ -243,6 +249,25 @@ def by_chance(comparisons: Sequence[Comparison]) -> str:
         f"Of {len(apart)} intervals {found} leave{'s' * (found == 1)} zero out. "
         f"If nothing differed, about {len(apart) / 20:.1f} would, often several together where "
         "comparisons share runs."
+    )
+
+
+def of_rounding(comparisons: Sequence[Comparison]) -> str:
+    """What rounding alone does, as a yardstick for every other difference.
+
+    Args:
+        comparisons: of `ROUNDING`, by `compare`.
+
+    Raises:
+        ValueError: there are none.
+    """
+    ran = _ran(comparisons)
+    if not ran:
+        return f"What rounding alone does: **{NOT_RUN}** with several seeds."
+    largest = max((s for c in ran for s in (c.natural, c.robust) if s), key=lambda s: abs(s.mean))
+    return (
+        f"Where rounding alone differs: {by_chance(ran)} The largest of these mean differences is "
+        f"**{largest.mean:+.2f} points**: so much rounding alone has done."
     )
 
 

@@ -22,7 +22,8 @@ def runs(shifts: Shifts, seeds: int = 5, labels: set[str] = LABELS) -> list[dict
         for seed in range(seeds):
             noise = Random(f"{label} {seed}").uniform(-1 / 3, 1 / 3)
             metrics = {"natural": 90 + seed + noise + natural, "pgd20": 60 - seed - noise + robust}
-            found.append({"label": label, "seed": seed, "metrics": metrics})
+            run = {"label": label, "seed": seed, "n_test": 2000, "metrics": metrics}
+            found.append(run)
     return found
 
 
@@ -195,7 +196,18 @@ def test_false_alarms_are_counted() -> None:
     assert "Of 2 intervals 1 leaves zero" in verdict.by_chance(one)
 
 
+def test_rounding_is_the_yardstick() -> None:
+    small = Comparison("a in float32 − a", "", differs(0.2), differs(-0.4))
+    large = Comparison("b in float32 − b", "", differs(0.1), differs(-1.3))
+    text = verdict.of_rounding([small, large])
+    assert f"Where rounding alone differs: {verdict.by_chance([small, large])}" in text
+    assert "**-1.30 points**" in text
+    assert "**-0.40 points**" in verdict.of_rounding([small])
+    assert "**not run**" in verdict.of_rounding([Comparison("a − a", "", None, None)])
+    assert {ours for ours, *_ in verdict.ROUNDING} >= {"at-fp32", "part-mart-s10-fp32"}
+
+
 def test_no_comparison_is_refused() -> None:
-    for say in (verdict.on_the_claim, verdict.on_the_map):
+    for say in (verdict.on_the_claim, verdict.on_the_map, verdict.of_rounding):
         with pytest.raises(ValueError, match="comparisons: at least one"):
             say([])
