@@ -129,6 +129,7 @@ def check_logits(logits: Tensor, y: Tensor) -> None:
     """Refuse what is not a row of finite logits an image, or labels that have no logit.
 
     Raises:
+        NotFiniteError: a ValueError; the logits are NaN or infinite.
         ValueError: names `model` or `y` and what was found.
     """
     if y.dim() != 1 or len(y) == 0 or y.is_floating_point() or y.is_complex():
