@@ -2,7 +2,7 @@
 
     python -m experiments.scene_digits                         all that is missing, in order
     python -m experiments.scene_digits --list                  what is missing
-    python -m experiments.scene_digits part-shuffled --seed 3  one run
+    python -m experiments.scene_digits part-s10-fp32 --seed 3  one run
 
 Each run has one thread, so that its result does not depend on how many cores there are; `--jobs 2`
 keeps two cores busy.
@@ -76,13 +76,13 @@ MEASURED: tuple[dict[str, Plan], ...] = (
     },
     under_autoattack(FULL),
     {**SWEEPS, **LONG},
-    {f"part{end}": grid.controlled(end, low=7) for end in CONTROLS},
-    {f"at-like-part{end}": grid.like(f"part{end}") for end in LIKE},
     {
         **{f"quad-high-{q}": fp32.quarters(q, there=12, elsewhere=6) for q in QUARTERS},
         "uniform-7.5": fp32.plan("at", eps=7.5 / 255),
     },
     FULL_PRECISION,
+    {f"part{end}-fp32": fp32.controlled(end, low=7) for end in CONTROLS},
+    {f"at-like-part{end}-fp32": fp32.like(f"part{end}-fp32") for end in LIKE},
     under_autoattack(FULL_PRECISION),
 )
 GROUPS = (*MEASURED, diagnosed(*MEASURED))

@@ -47,7 +47,8 @@ def test_the_nine_methods_of_the_paper_are_in_the_grids() -> None:
 def test_labels_say_what_they_are() -> None:
     plan = {label: what for group in scene_digits.GROUPS for label, what in group.items()}
     assert plan["part-shuffled-low4"].method(0).settings["control"] == "shuffled"
-    assert plan["part-oracle"].method(0).settings["eps_low"] == 7 / 255
+    assert plan["part-oracle-fp32"].method(0).settings["eps_low"] == 7 / 255
+    assert plan["part-oracle-fp32"].recipe.config.precision == "fp32"
     assert plan["part-published-low4"].method(0).settings["rule"] == "published"
     assert plan["part-trades-s10"].method(0).settings["refresh"] == 10
     assert (plan["part-long"].recipe.config.epochs, plan["part-long"].n_val) == (40, 500)
