@@ -29,10 +29,11 @@ CIFAR10 = {
     "part-low4": ROWS["part-low4"],
     "part-shuffled-low4": "the same, with another image's map",
 }
-LOW = {"": "7/255", "-low4": "4/255"}
-"""Ends of the labels of PART and its controls, and the budget of unimportant pixels there."""
+MAPS = {"-low4": "4/255 on unimportant pixels", "-fp32": "7/255, all trained in float32"}
+"""Ends of the labels of PART and its controls, and what is said of them."""
 MINUS = (
-    *((f"part{suffix}", "at", low) for suffix, low in LOW.items()),
+    ("part", "at", "7/255"),
+    ("part-low4", "at", "4/255"),
     ("part-fp32", "at-fp32", "7/255 once more, both trained in float32 and not in bfloat16"),
 )
 TURNED = {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {"part": "7/255"}
@@ -61,14 +62,11 @@ def measured() -> str:
         ),
         _quoted(verdict.of_rounding(verdict.compare(runs, verdict.ROUNDING))),
     ]
-    for suffix, low in reversed(LOW.items()):
-        intro = f"With {low}:"
-        if suffix:
-            intro = (
-                "Does the map matter, or only its smaller mean budget? With "
-                f"{low} on unimportant pixels:"
-            )
-        parts += [intro, _quoted(verdict.on_the_map(verdict.compare(runs, suffix=suffix)))]
+    asked = "Does the map matter, or only its smaller mean budget? "
+    for suffix, words in MAPS.items():
+        found = verdict.on_the_map(verdict.compare(runs, suffix=suffix))
+        parts += [f"{asked}With {words}:", _quoted(found)]
+        asked = ""
     parts += [
         _wrapped(
             "Is it more than another constant budget would do? Points of PGD-20 accuracy above "
