@@ -167,9 +167,9 @@ class Spread:
 
     def interval(self) -> str:
         """A difference and its 95 % interval, as tables show them."""
-        if self.n < 2:
-            return f"{self.mean:+.2f}"
-        return f"{self.mean:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+        # Zero is added so that what rounds to nothing is +0.00, never -0.00.
+        mean, low, high = (f"{round(v, 2) + 0:+.2f}" for v in (self.mean, self.low, self.high))
+        return mean if self.n < 2 else f"{mean} ({low} to {high})"
 
     def sentence(self) -> str:
         """A difference in words, called an effect only where the interval leaves zero out."""

@@ -131,11 +131,11 @@ class Comparison:
         """A row for `show.table`; `robust` is what to call the robust accuracy."""
         return {
             "comparison": self.name,
-            **({"isolates": self.isolates} if self.isolates else {}),
-            "seeds": str(self.seeds),
+            "finding": self.finding,  # within sight on a phone
             "natural": _interval(self.natural),
             robust: _interval(self.robust),
-            "finding": self.finding,
+            "seeds": str(self.seeds),
+            **({"isolates": self.isolates} if self.isolates else {}),
         }
 
 

@@ -205,6 +205,7 @@ def test_an_interval_has_a_sign_where_it_leaves_zero_out() -> None:
         assert results.spread(numbers).sign == sign
     assert results.spread([1.0]).sign == 0
     assert results.spread([1.0]).interval() == "+1.00"
+    assert results.spread([-0.001]).interval() == "+0.00"
     assert results.spread([-1.0, -1.0]).interval() == "-1.00 (-1.00 to -1.00)"
     for numbers in ((1.5625, 1.5625), (0.1 + 0.2, 0.3, 0.3)):
         same = results.spread(numbers)

@@ -142,6 +142,17 @@ def test_say_displays_markdown(displayed):
         show.say("")
 
 
+def test_numbers_have_a_true_minus_and_stay_on_their_line(displayed):
+    show.say("PART-T: -0.40 (-1.20 to +0.40), seed-3, 2-4, 88.3 ± 0.2 (5 seeds)")
+    assert displayed[0][0]["text/markdown"] == (
+        "PART-T: −0.40 (−1.20\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}+0.40), seed-3, 2-4, "
+        "88.3\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.2 (5 seeds)"
+    )
+    show.table([{"change": -1.5}], caption="x-1")
+    assert "<td>−1.5</td>" in displayed[1][0]["text/html"]
+    assert "<caption>x-1</caption>" in displayed[1][0]["text/html"]
+
+
 def test_verdicts_name_the_class_and_its_share():
     logits = torch.tensor([[0.0, 3.0], [1000.0, 0.0]])
     assert show.verdicts(logits, ["50% tin", "tea"]) == ["tea 95 %", "50% tin 100 %"]

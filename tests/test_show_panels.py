@@ -133,6 +133,11 @@ def test_overlay_is_half_grey_half_viridis():
     grey = as_bytes(x[1]) @ np.array([0.299, 0.587, 0.114])
     colour = mpl.colormaps["viridis"](heat[1].double().numpy(), bytes=True)[..., :3]
     assert holds(png, np.rint(grey[..., None] / 2 + colour / 2).astype(np.uint8))
+    ramp = mpl.colormaps["viridis"](np.linspace(0, 1, 216), bytes=True)[:, :3]  # a panel's width
+    bar = pixels(png)[:, 256:472]
+    for ground in (255, 0):  # what the colours become over white and over black
+        strip = np.rint(0.5 * ramp + 0.5 * ground)
+        assert (bar == strip).all((1, 2)).sum() == 10
     with pytest.raises(ValueError, match="heat must be one map for each image"):
         show.draw_overlay(x, heat[:2], alt="a")
     with pytest.raises(ValueError, match=r"heat must lie in \[0, 1\]"):

@@ -190,7 +190,8 @@ def draw_surface(
             look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], **edge}
             ax.plot(*points.T, label=name, **look)
             ax.plot(*points[0], "o", markersize=7, **look)
-            ax.plot(*points[-1], "X", markersize=9, **look)
+            size = 12 - 2 * min(i, 3)  # seen under later ones
+            ax.plot(*points[-1], "X", markersize=size, **look)
         ax.set(xlabel=xlabel, ylabel=ylabel, aspect="equal")
         ax.grid(visible=False)
         if ax.get_legend_handles_labels()[1]:
@@ -264,7 +265,7 @@ def _dots(ax: Axes, seeds: pd.DataFrame, methods: list[str]) -> None:
     look = {"palette": ["black"] * n, "dodge": True, "jitter": False, "size": 5, "alpha": 0.6}
     sns.stripplot(**keys, **look, hue_order=methods, legend=False, ax=ax)
     for dots in ax.collections:  # beside the error bar, not on it
-        dots.set_offsets(np.add(dots.get_offsets(), (0.16 / n, 0.0)))
+        dots.set_offsets(np.add(dots.get_offsets(), (0.24 / n, 0.0)))
 
 
 def legend(ax: Axes, note: str, *, above: Figure | None = None) -> None:

@@ -123,7 +123,9 @@ def draw_attack(
 def draw_overlay(
     x: ArrayLike, heat: ArrayLike, *, alt: str, titles: Sequence[str] | None = None
 ) -> Picture:
-    """Draw images in grey under their heat maps, half and half, with a colour bar.
+    """Draw images in grey under their heat maps, half and half.
+
+    The colour bar is mixed likewise: its upper half with white, its lower half with black.
 
     The colours are viridis: even steps of heat look even, also without colour vision and in grey.
     The image is made grey so that its own colours are not read as heat.
@@ -149,7 +151,8 @@ def draw_overlay(
         colour = _rgb("heat", heat_map, "viridis")
         panels.append(np.rint(0.5 * grey[..., None] + 0.5 * colour).astype(np.uint8))
     below = _texts("titles", titles, len(panels))
-    return _grid(panels, below, columns=4, alt=alt, bar=("CAM", "viridis", (0.0, 1.0)))
+    bar = ("CAM", "viridis", (0.0, 1.0))
+    return _grid(panels, below, columns=4, alt=alt, bar=bar, grounds=(255, 0))
 
 
 def _texts(name: str, values: Sequence[str] | None, n: int) -> Sequence[str]:
@@ -202,8 +205,12 @@ def _grid(
     alt: str,
     heads: Sequence[str] = (),
     bar: tuple[str, str, tuple[float, float]] | None = None,
+    grounds: Sequence[int] = (),
 ) -> Picture:
-    """Lay panels out on whole pixels: text by matplotlib, images as blocks of equal pixels."""
+    """Lay panels out on whole pixels: text by matplotlib, images as blocks of equal pixels.
+
+    ``grounds`` are greys that the colour bar is mixed with, each in a strip of its own.
+    """
     columns = min(columns, len(panels))
     height, width = panels[0].shape[:2]
     room = min(_PANEL, (WIDTH - _GAP * (columns + 1)) // columns)
@@ -235,7 +242,8 @@ def _grid(
         span = min(total - 2 * _GAP, max(width, round(0.6 * LETTER * (len(label) + 6))))
         ramp = mpl.colormaps[cmap](np.linspace(0, 1, span), bytes=True)[None, :, :3]
         left = (total - span) // 2
-        placed.append((y + 4, left, ramp.repeat(_GAP, 0)))
+        strips = [np.rint(0.5 * ramp + 0.5 * g).astype(np.uint8) for g in grounds] or [ramp]
+        placed.append((y + 4, left, np.concatenate(strips).repeat(_GAP // len(strips), 0)))
         y += _GAP + 8
         words += [(left, y, f"{low:g}"), (total / 2, y, label), (left + span, y, f"{high:g}")]
         y += LINE

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from partlib.show.charts import legend, sheet
 from partlib.show.picture import PALETTE, Picture, finish, finite, shown
@@ -49,6 +50,7 @@ def draw_plane(
             side = 1 - 2 * (i % 2)  # names of settings above one line, below the next
             place: dict[str, Any] = {"xytext": (6 * side, 6 * side), "textcoords": "offset points"}
             place |= {"ha": "left" if side > 0 else "right", "va": "center"}
+            place |= {"path_effects": [withStroke(linewidth=3, foreground="white")], "zorder": 3}
             means = [(pair[0].mean(), pair[1].mean()) for pair in settings.values()]
             ax.plot(*np.transpose(means), linewidth=1.5, label=name, zorder=0, **look)
             for (setting, pair), mean in zip(settings.items(), means, strict=True):
@@ -82,7 +84,8 @@ def _mark(
         for values, known in zip(pair, sd, strict=True)
     ]
     x, y = (values.mean() for values in pair)
-    ax.errorbar(x, y, wide[1], wide[0], marker, **{"markersize": 7, "elinewidth": 1.5} | look)
+    hollow = {"markersize": 7, "markerfacecolor": "none", "elinewidth": 1.5}  # none hides another
+    ax.errorbar(x, y, wide[1], wide[0], marker, **hollow | look)
 
 
 plane = shown(draw_plane)

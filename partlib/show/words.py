@@ -1,5 +1,6 @@
 """Tables, sentences and labels made of the numbers of a run."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -28,13 +29,13 @@ def table(
     head, body = html.split(">", 1)
     html = f"{head}><caption>{escape(nonempty('caption', caption))}</caption>{body}"
     plain = frame.to_string(index=False, float_format=number, na_rep="")
-    html = f'<div style="overflow-x:auto">{html}</div>'
+    html = f'<div style="overflow-x:auto">{_typeset(html)}</div>'
     publish({"text/html": html, "text/plain": f"{caption}\n{plain}"})
 
 
 def say(text: str) -> None:
     """Display a sentence of Markdown: the way in which numbers of a run get into the prose."""
-    publish({"text/markdown": nonempty("text", text), "text/plain": text})
+    publish({"text/markdown": _typeset(nonempty("text", text)), "text/plain": text})
 
 
 def verdicts(logits: ArrayLike, class_names: Sequence[str]) -> list[str]:
@@ -57,3 +58,11 @@ def verdicts(logits: ArrayLike, class_names: Sequence[str]) -> list[str]:
 def over_255(eps: float) -> str:
     """Write a budget as the field does: ``over_255(8 / 255) == "8/255"``."""
     return f"{round(255 * eps, 2):g}/255"
+
+
+def _typeset(text: str) -> str:
+    """Give numbers a true minus sign, and keep a spread or an interval on its line."""
+    text = re.sub(r"(?<![\w.&#-])-(?=\d)", "\N{MINUS SIGN}", text)
+    number = r"[+\N{MINUS SIGN}]?\d+\.\d+"
+    kept = rf"{number} ± {number}|\({number} to {number}\)"
+    return re.sub(kept, lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
