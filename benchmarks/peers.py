@@ -257,11 +257,9 @@ def measure(sizes: Sizes) -> dict[str, Any]:
         "memory": mask_memory(sizes),
     }
     return {
-        "command": "python -m benchmarks.peers " + shlex.join(sys.argv[1:]),
+        "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
         **results.environment(sizes.device),
-        "peers": {
-            name: version(name) for name in ("torchattacks", "foolbox", "torchcam", "grad-cam")
-        },
+        "peers": {name: version(name) for name in PEERS},
         "precision": "bf16" if training.uses_bf16(sizes.device, "auto") else "fp32",
         "rounds": sizes.rounds,
         "tables": tables,
@@ -278,10 +276,11 @@ def main() -> None:
         "--quick", action="store_true", help="tiny sizes: does it work? Writes nothing."
     )
     parser.add_argument("--rounds", type=int, default=5, help="at least 5 to report (default: 5)")
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder")
+    parser.add_argument("--out", type=Path, default=results.folder("benchmarks"), help="folder")
     given = parser.parse_args()
     try:
-        peers = {name: version(name) for name in PEERS}
+        for name in PEERS:
+            version(name)
     except PackageNotFoundError as error:
         parser.error(f"{error}; see the extra bench in pyproject.toml")
     device = runs.best_device()
@@ -292,7 +291,7 @@ def main() -> None:
         sizes = replace(
             sizes, network="small", images=4, batch_size=4, part_batch_size=4, masks=256
         )
-    record = {"peers": peers, **measure(sizes)}
+    record = measure(sizes)
     print(markdown(record))
     if given.quick:
         return  # not figures to keep

@@ -4,7 +4,8 @@
 
 One seed of AT and PART under PGD-20, then all that is measured of the two, then the nine methods,
 then three seeds, then the paper's own recipe for AT and PART, then the controls and AT at their
-mean budgets. A run that is cut off goes on from its last epoch, if its folder in `runs/` is there.
+mean budgets. Corruptions come last: they are work for the processor. A run that is cut off goes on
+from its last epoch, if its folder in `runs/` is there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.command import command
-from experiments.groups import CONTROLS, LIKE, block, diagnosed, on_gpu
+from experiments.groups import CONTROLS, LIKE, block, on_gpu
 from experiments.plans import Grid
 from partlib import corruptions
 from partlib.recipes import recipe
@@ -20,7 +21,7 @@ from partlib.runs import EVAL_ATTACKS
 
 grid = Grid(module="cifar10_resnet18", recipe=recipe("cifar10/resnet18"), threads=None)
 paper = replace(grid, recipe=recipe("cifar10/resnet18/paper"))
-ONE_SEED, NINE = block(grid, corruptions.NAMES)
+ONE_SEED, NINE = block(grid)
 PAPER = {
     "at-paper": paper.plan("at", seeds=1),
     "part-s10-paper": paper.plan("part", seeds=1, refresh=10),
@@ -30,16 +31,18 @@ CONTROLLED = {f"part{e}": grid.controlled(e, low=7, seeds=3) for e in CONTROLS i
 EQUAL = {f"at-like-part{e}": grid.like(f"part{e}", seeds=3) for e in LIKE if e != "-oracle"}
 FIRST = {label: ONE_SEED[label] for label in ("at", "part-s10")}
 MEASURED = (
-    {
-        label: replace(what, attacks=EVAL_ATTACKS, corruptions=(), diagnose=False)
-        for label, what in FIRST.items()
-    },
+    {label: replace(what, attacks=EVAL_ATTACKS, diagnose=False) for label, what in FIRST.items()},
     FIRST,
     ONE_SEED,
     NINE,
-    *(on_gpu(plans, corruptions.NAMES) for plans in (PAPER, CONTROLLED, EQUAL)),
+    *map(on_gpu, (PAPER, CONTROLLED, EQUAL)),
 )
-GROUPS = (*MEASURED, diagnosed(*MEASURED))
+CORRUPTED = {
+    label: replace(what, corruptions=corruptions.NAMES)
+    for plans in MEASURED
+    for label, what in plans.items()
+}
+GROUPS = (*MEASURED, CORRUPTED)
 
 if __name__ == "__main__":
     command(grid, GROUPS)

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from experiments.limits import TimeUp, fits
+from experiments.measurements import can_measure
 from experiments.plans import ROOT, Grid, Plan
 
 
@@ -27,6 +28,13 @@ def seconds(text: str) -> float:
     if match is None:
         raise ValueError(f'budget: a time such as "9m" is needed, found {text!r}')
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _seconds(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
@@ -53,14 +61,19 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
             typer.Option(help="Of the processor, instead of the grid's; gives other bits.", min=1),
         ] = None,
         show: Annotated[bool, typer.Option("--list", help="Only say what is missing.")] = False,
+        until: Annotated[float, typer.Option(hidden=True)] = math.inf,  # since the epoch
     ) -> None:
-        until = math.inf if budget is None else time.time() + seconds(budget)
+        if budget is not None:
+            until = time.time() + _seconds(budget)
         if label is not None:
-            found = [plans[label] for plans in groups if label in plans]
+            found = [i for i, plans in enumerate(groups) if label in plans]
             if not found:
                 known = ", ".join(dict.fromkeys(name for plans in groups for name in plans))
                 raise typer.BadParameter(f"one of {known} is needed, found {label!r}")
-            what = found[-1] if group < 0 else groups[group][label]
+            if group >= 0 and group not in found:
+                raise typer.BadParameter(f"group: one of {found} has {label}, found {group}")
+        if label is not None and not show:
+            what = groups[found[-1] if group < 0 else group][label]
             try:
                 grid.measure(label, what, seed, until=until, threads=threads)
             except TimeUp as why:
@@ -72,30 +85,35 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
 
         def one(job: tuple[int, str, int]) -> None:
             _, label, seed = job
+            name = f"{label} --seed {seed}"
+            if name in failed:
+                return
             # The first is given its chance, or a run of long epochs would never get on.
             needs = grid.epoch_seconds(label, seed) if started else 0.0
             if not fits(until, needs):
                 return
-            started.append(name := f"{label} --seed {seed}")
+            started.append(name)
+            print(name, flush=True)
             which = "--group {} {} --seed {}".format(*job)
             call = f"-m experiments.{grid.module} {which}"
             if budget is not None:
-                call += f" --budget {until - time.time():.0f}s"
+                call += f" --until {until}"
             call += f" --threads {threads}" if threads else ""
             if subprocess.run([sys.executable, *call.split()], cwd=ROOT).returncode:
                 failed.append(name)
 
         for i, plans in enumerate(groups):
             todo = [
-                (i, label, seed)
+                (i, name, seed)
                 for seed in range(max(what.seeds for what in plans.values()))
-                for label, what in plans.items()
-                if seed < what.seeds
-                and grid.missing(label, what, seed)
-                and (show or budget is None or not grid.lost(label, seed))
+                for name, what in plans.items()
+                if label in (None, name)
+                and seed < what.seeds
+                and any(show or can_measure(*one) for one in grid.missing(name, what, seed))
+                and (show or budget is None or not grid.lost(name, seed))
             ]
             if show:
-                print(*(f"{label} --seed {seed}\n" for _, label, seed in todo), sep="", end="")
+                print(*(f"{name} --seed {seed}\n" for _, name, seed in todo), sep="", end="")
                 continue
             with ThreadPoolExecutor(jobs) as pool:
                 list(pool.map(one, todo))

@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, help="default: the recipe's")
     parser.add_argument("--batches", type=int, default=4, help="in an epoch (default: 4)")
     parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder")
+    parser.add_argument("--out", type=Path, default=results.folder("benchmarks"), help="folder")
     given = parser.parse_args()
     device, rows = runs.best_device(), []
     for grid, plans in GRIDS:

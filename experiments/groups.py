@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from experiments.plans import Grid, Plan
@@ -15,19 +15,16 @@ ON_GPU = ("natural", "pgd20", "mma", "pgd20@1000", "aa@1000")
 """AutoAttack on the first 1,000 test images; PGD-20 stands beside it on the same ones."""
 
 
-def block(grid: Grid, corrupted: Sequence[str] = ()) -> tuple[dict[str, Plan], dict[str, Plan]]:
+def block(grid: Grid) -> tuple[dict[str, Plan], dict[str, Plan]]:
     """A block of the paper's main table, for a GPU: the nine methods with one seed, then three."""
     # A map for ten epochs is first taken after a quarter of them as in the paper, not at the start.
-    three = on_gpu(grid.nine(seeds=3, warmup=grid.recipe.config.epochs // 4), corrupted)
+    three = on_gpu(grid.nine(seeds=3, warmup=grid.recipe.config.epochs // 4))
     return {label: replace(what, seeds=1) for label, what in three.items()}, three
 
 
-def on_gpu(plans: Mapping[str, Plan], corrupted: Sequence[str] = ()) -> dict[str, Plan]:
+def on_gpu(plans: Mapping[str, Plan]) -> dict[str, Plan]:
     """The same plans with all measured that a GPU has the time for."""
-    return {
-        label: replace(what, attacks=ON_GPU, corruptions=corrupted, diagnose=True)
-        for label, what in plans.items()
-    }
+    return {label: replace(what, attacks=ON_GPU, diagnose=True) for label, what in plans.items()}
 
 
 def diagnosed(*groups: Mapping[str, Plan]) -> dict[str, Plan]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from torch import nn
@@ -19,8 +20,15 @@ KEYS = {
     "diagnose": "diagnose",
 }
 """What a result calls that which was measured, by kind."""
-GUESS = {"mma": 60.0, "aa@1000": 240.0}
-"""Seconds on a GPU for what takes long, until one has been measured."""
+GUESS = {"mma": 60.0, "aa@1000": 240.0, "corruption": 35.0, "diagnose": 30.0}
+"""Seconds beside a GPU for what takes long, until one has been measured; images are corrupted on
+the processor."""
+
+
+def can_measure(kind: str, name: str) -> bool:
+    """Whether the package that a measurement needs is there."""
+    needs = kind == "attacks" and name.partition("@")[0] == "aa"
+    return not needs or find_spec("pyautoattack") is not None
 
 
 def measured(

@@ -210,7 +210,7 @@ class Grid:
                     n_train=what.n_train,
                     n_val=what.n_val,
                     verify=self.verify,
-                    on_epoch=self._watch(what, seed, until),
+                    on_epoch=self._watch(label, what, seed, until),
                 )
         if not record.exists():
             checkpoints.write_json(record, json.loads((folder / "result.json").read_text()))
@@ -243,7 +243,7 @@ class Grid:
             took = round(time.perf_counter() - start, 1)
             command = self._command(label, seed, threads)
             found["evaluated"] = {"command": command, "commit": results.commit()}
-            found["seconds"]["evaluate"] += took
+            found["seconds"]["evaluate"] = round(found["seconds"]["evaluate"] + took, 1)
             found["seconds"].setdefault("measure", {})[key] = took
             checkpoints.write_json(record, found)
         if absent is not None:
@@ -270,22 +270,28 @@ class Grid:
     def _takes(self, key: str, device: str) -> float:
         """The most seconds that some run of this grid took to measure this, or a guess."""
         took = [found["seconds"].get("measure", {}).get(key) for found in self._made_on(device)]
-        return max((some for some in took if some is not None), default=GUESS.get(key, 0.0))
+        return max(
+            (some for some in took if some is not None),
+            default=GUESS.get(key.partition("/")[0], 0.0),
+        )
 
     def epoch_seconds(self, label: str, seed: int) -> float:
         """What the last epoch of a run that was cut off took, or of others; 0 if there is none."""
-        path = self.runs / f"{label}-seed{seed}" / "checkpoint.safetensors"
-        if path.exists() and (history := checkpoints.read_meta(path)["history"]):
-            return float(history[-1]["seconds"])
-        others = self._made_on(results.device_name(self.device))
-        return max((float(found["history"][-1]["seconds"]) for found in others), default=0.0)
+        name = "checkpoint.safetensors"
+        own = self.runs / f"{label}-seed{seed}" / name
+        begun = [own] if own.exists() else self.runs.glob(f"*/{name}")
+        histories = [checkpoints.read_meta(path)["history"] for path in begun]
+        if not own.exists():
+            made = self._made_on(results.device_name(self.device))
+            histories += [found["history"] for found in made]
+        return max((float(rows[-1]["seconds"]) for rows in histories if rows), default=0.0)
 
     def lost(self, label: str, seed: int) -> bool:
         """Whether a run has a result but no weights: to measure more it must be trained again."""
         folder = self.runs / f"{label}-seed{seed}"
         return self.record(label, seed).exists() and not any(folder.glob("*.safetensors"))
 
-    def _watch(self, what: Plan, seed: int, until: float) -> OnEpoch:
+    def _watch(self, label: str, what: Plan, seed: int, until: float) -> OnEpoch:
         """After each epoch: on a GPU say how fast it was; stop if another would not fit."""
         say = None
         if self.device.type == "cuda":
@@ -294,7 +300,8 @@ class Grid:
 
         def after(model: nn.Module, row: Row) -> None:
             if say is not None:
-                print(say(row["seconds"]))
+                said = say(row["seconds"])
+                print(f"{label} seed {seed}, epoch {row['epoch']}: {said}", flush=True)
             if row["epoch"] < what.recipe.config.epochs and not fits(until, row["seconds"]):
                 raise TimeUp
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from experiments import agreement, command, plans
+from experiments import agreement, command, measurements, plans
 from experiments.limits import TimeUp
 from experiments.plans import Grid, Plan
 
@@ -59,7 +59,7 @@ def test_what_took_longer_than_there_is_time_is_left_for_later(grid: Grid) -> No
 
 
 def test_a_run_stops_when_another_epoch_would_not_fit(grid: Grid) -> None:
-    watch = grid._watch(grid.plan("natural"), 0, time.time() + 60)
+    watch = grid._watch("natural", grid.plan("natural"), 0, time.time() + 60)
     watch(torch.nn.Linear(1, 1), {"epoch": 1, "seconds": 50.0})
     with pytest.raises(TimeUp):
         watch(torch.nn.Linear(1, 1), {"epoch": 1, "seconds": 58.0})
@@ -141,7 +141,7 @@ def test_a_run_that_would_not_fit_is_not_started(
         with pytest.raises(TimeUp):
             grid.measure(label, grid.plan(label), 0, until=time.time())
     assert 0 < grid.epoch_seconds("at", 0) < 60
-    assert grid.epoch_seconds("at", 1) == 0
+    assert 0 < grid.epoch_seconds("at", 1) < 60, "of others that were begun"
     calls: list[str] = []
 
     def call(words: list[str], **_: object) -> Any:
@@ -180,3 +180,70 @@ def test_a_failed_run_does_not_stop_the_others(
     ]  # fmt: skip
     assert all(words[-2:] == ["--threads", "2"] for words in calls)
     assert capsys.readouterr().err == "failed:\nat --seed 1\n"
+
+
+def test_what_failed_once_is_not_started_by_a_later_group(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[list[str]] = []
+
+    def call(words: list[str], **_: object) -> Any:
+        calls.append(words)
+        return subprocess.CompletedProcess(words, 1)
+
+    monkeypatch.setattr(command.subprocess, "run", call)
+    monkeypatch.setattr(sys, "argv", ["trial", "--budget", "9m"])
+    with pytest.raises(SystemExit):
+        command.command(grid, [{"natural": grid.plan("natural", seeds=1)}] * 3)
+    assert len(calls) == 1
+    until = float(calls[0][calls[0].index("--until") + 1])
+    assert until == pytest.approx(time.time() + 540, abs=60)
+    assert capsys.readouterr().out == "natural --seed 0\n"
+
+
+def test_without_its_package_autoattack_starts_nothing(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid.measure("natural", grid.plan("natural"), 0)
+    what = replace(grid.plan("natural", seeds=1), attacks=("aa@8",))
+    for there in (False, True):
+        calls: list[list[str]] = []
+
+        def call(words: list[str], calls: list[list[str]] = calls, **_: object) -> Any:
+            calls.append(words)
+            return subprocess.CompletedProcess(words, 0)
+
+        monkeypatch.setattr(measurements, "find_spec", lambda name, there=there: there or None)
+        monkeypatch.setattr(command.subprocess, "run", call)
+        monkeypatch.setattr(sys, "argv", ["trial"])
+        with pytest.raises(SystemExit):
+            command.command(grid, [{"natural": what}])
+        assert len(calls) == there
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "out"),
+    [
+        (["at", "--list"], 0, "at --seed 0\nat --seed 1\n"),
+        (["at", "--group", "0"], 2, "group: one of [1] has at, found 0"),
+        (["--budget", "9"], 2, 'budget: a time such as "9m" is needed'),
+        (["none"], 2, "one of natural, at is needed, found 'none'"),
+    ],
+)
+def test_the_command_line_only_lists_and_refuses(
+    grid: Grid,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    status: int,
+    out: str,
+) -> None:
+    groups = [{"natural": grid.plan("natural")}, {"at": grid.plan("at", seeds=2)}]
+    monkeypatch.setattr(sys, "argv", ["trial", *words])
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as stopped:
+        command.command(grid, groups)
+    assert (stopped.value.code or 0) == status
+    printed = capsys.readouterr()
+    assert out in printed.out + printed.err
+    assert not grid.runs.exists()

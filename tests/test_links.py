@@ -54,12 +54,24 @@ def test_nothing_is_wrong(tmp_path: Path) -> None:
         ('<link rel="stylesheet" href="//example.org/a.css">', "is loaded from elsewhere"),
         ('<iframe src="http://example.org"></iframe>', "is loaded from elsewhere"),
         ('<p id="top">', "the id 'top' stands twice"),
+        ('<video poster="https://example.org/a.png"></video>', "is loaded from elsewhere"),
+        (
+            '<img src="../_static/a.css" srcset="../_static/b.js 1x, //example.org/b.png 2x" '
+            'alt="a digit">',
+            "is loaded from elsewhere: //example.org/b.png",
+        ),
     ],
 )
 def test_faults_are_found(tmp_path: Path, add: str, fault: str) -> None:
     (found,) = links.faults(site(tmp_path, add))
     assert found.startswith("book/first.html: ")
     assert fault in found
+
+
+def test_what_lies_beside_the_site_is_not_in_it(tmp_path: Path) -> None:
+    (tmp_path / "README.md").touch()
+    (found,) = links.faults(site(tmp_path / "site", '<a href="../../README.md">'))
+    assert found == "book/first.html: no such file: ../../README.md"
 
 
 def test_a_site_that_is_too_large_fails(

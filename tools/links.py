@@ -47,6 +47,8 @@ class Page(HTMLParser):
         if tag == "img" and not found.get("alt", "").strip():
             self.faults.append(f"an image without alt text: {found.get('src', '')[:80]}")
         address = found.get("src") or found.get("data") or found.get("href")
+        self.loads += [found["poster"]] if "poster" in found else []
+        self.loads += [one.split()[0] for one in found.get("srcset", "").split(",") if one.strip()]
         if tag in LOADED and found.get("rel") not in ("canonical", "next", "prev"):
             self.loads += [address] if address else []
         elif tag == "a" and address is not None:
@@ -66,11 +68,11 @@ def faults(folder: Path) -> list[str]:
     for path, page in pages.items():
         name = path.relative_to(folder.resolve())
         found += [f"{name}: {fault}" for fault in page.faults]
-        found += [f"{name}: {fault}" for fault in dangling(page, path, pages)]
+        found += [f"{name}: {fault}" for fault in dangling(page, path, pages, folder.resolve())]
     return found
 
 
-def dangling(page: Page, path: Path, pages: dict[Path, Page]) -> Iterator[str]:
+def dangling(page: Page, path: Path, pages: dict[Path, Page], folder: Path) -> Iterator[str]:
     """The addresses of a page that lead nowhere, or away where the page must be whole by itself."""
     for address in page.loads + page.links:
         parts = urlsplit(address)
@@ -79,7 +81,7 @@ def dangling(page: Page, path: Path, pages: dict[Path, Page]) -> Iterator[str]:
                 yield f"is loaded from elsewhere: {address}"
             continue
         target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-        if not target.is_file():
+        if not target.is_relative_to(folder) or not target.is_file():
             yield f"no such file: {address}"
         elif parts.fragment and target in pages:
             anchor = unquote(parts.fragment)

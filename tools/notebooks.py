@@ -38,7 +38,10 @@ NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "_build"
 SCALES = ("cpu", "gpu", "paper")
 TOOLS = ("addresses.py", "colab.py", "notebooks.py", "outputs.py")  # what makes a notebook
-PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "seaborn", "ipywidgets")
+PACKAGES = (
+    *("torch", "torchvision", "numpy", "scipy", "pandas", "scikit-learn"),
+    *("matplotlib", "seaborn", "ipywidgets"),
+)
 
 
 class ChapterError(Exception):

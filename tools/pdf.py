@@ -92,7 +92,10 @@ def article(name: str, site: Path, all_names: list[str]) -> Tag:
     for element in body.find_all("details"):
         element.attrs["open"] = ""
     for element in body.find_all(href=True):
-        element.attrs["href"] = joined_link(str(element.attrs["href"]), name, all_names)
+        if target := joined_link(str(element.attrs["href"]), name, all_names):
+            element.attrs["href"] = target
+        else:  # Chromium would print it as a link to where the page lay
+            del element.attrs["href"]
     for element in body.find_all(src=True):
         source = str(element.attrs["src"])
         if not urlsplit(source).scheme:

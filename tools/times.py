@@ -32,8 +32,8 @@ def table() -> str:
         rows.append([link, *("not run" if s is None else f"{s:.0f}" for s in took)])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     machine = results.device_name(torch.device("cpu"))
-    where = f"Measured on {os.cpu_count()} processors ({machine}), up to four chapters at a time."
-    lines += ["", f'{where} At `"cpu"` they add up to {total / 60:.1f} minutes.', ""]
+    where = f"{os.cpu_count()} processors ({machine}), up to four chapters at a time"
+    lines += ["", f'At `"cpu"` measured on {where}: together {total / 60:.1f} minutes.', ""]
     return "\n".join(lines)
 
 

@@ -84,7 +84,8 @@ def _mark(
         for values, known in zip(pair, sd, strict=True)
     ]
     x, y = (values.mean() for values in pair)
-    hollow = {"markersize": 7, "markerfacecolor": "none", "elinewidth": 1.5}  # none hides another
+    # Hollow, so that none hides another.
+    hollow: dict[str, Any] = {"markersize": 7, "markerfacecolor": "none", "elinewidth": 1.5}
     ax.errorbar(x, y, wide[1], wide[0], marker, **hollow | look)
 
 
