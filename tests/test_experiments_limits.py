@@ -16,6 +16,22 @@ from experiments.limits import TimeUp
 from experiments.plans import Grid, Plan
 
 
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The words of each process that would be started; those of seed 1 of "at" would fail."""
+    found: list[list[str]] = []
+    run = subprocess.run
+
+    def call(words: list[str], **settings: Any) -> Any:
+        if words[1] != "-m":  # git, for a result's commit
+            return run(words, **settings)
+        found.append(words)
+        return subprocess.CompletedProcess(words, int(words[5:8] == ["at", "--seed", "1"]))
+
+    monkeypatch.setattr(command.subprocess, "run", call)
+    return found
+
+
 def test_a_stretch_of_time_is_read_or_refused() -> None:
     assert [command.seconds(text) for text in ("90s", "9m", "1.5h")] == [90, 540, 5400]
     for text in ("9", "m", "9 m", "-1s", ""):
@@ -67,18 +83,11 @@ def test_a_run_stops_when_another_epoch_would_not_fit(grid: Grid) -> None:
 
 
 def test_with_a_budget_nothing_is_trained_twice(
-    grid: Grid, monkeypatch: pytest.MonkeyPatch
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
 ) -> None:
     what = grid.plan("natural", seeds=1)
     grid.measure("natural", what, 0)
     more = replace(what, attacks=(*what.attacks, "fgsm@8"))
-    calls: list[str] = []
-
-    def call(words: list[str], **_: object) -> Any:
-        calls.append(words[5])
-        return subprocess.CompletedProcess(words, 0)
-
-    monkeypatch.setattr(command.subprocess, "run", call)
     for weights, arguments, expected in (
         (True, ["--budget", "9m"], ["natural"]),
         (False, ["--budget", "9m"], []),
@@ -90,7 +99,7 @@ def test_with_a_budget_nothing_is_trained_twice(
         monkeypatch.setattr(sys, "argv", ["trial", *arguments])
         with pytest.raises(SystemExit):
             command.command(grid, [{"natural": more}])
-        assert calls == expected
+        assert [words[5] for words in calls] == expected
 
 
 def test_a_missing_package_leaves_the_other_measurements(
@@ -135,46 +144,37 @@ def test_a_result_of_another_plan_is_refused(grid: Grid) -> None:
 
 
 def test_a_run_that_would_not_fit_is_not_started(
-    grid: Grid, monkeypatch: pytest.MonkeyPatch
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
 ) -> None:
     for label in ("natural", "at"):
         with pytest.raises(TimeUp):
             grid.measure(label, grid.plan(label), 0, until=time.time())
     assert 0 < grid.epoch_seconds("at", 0) < 60
     assert 0 < grid.epoch_seconds("at", 1) < 60, "of others that were begun"
-    calls: list[str] = []
-
-    def call(words: list[str], **_: object) -> Any:
-        calls.append(words[5])
-        return subprocess.CompletedProcess(words, 0)
-
-    monkeypatch.setattr(command.subprocess, "run", call)
     monkeypatch.setattr(Grid, "epoch_seconds", lambda *_: 100.0)
     monkeypatch.setattr(sys, "argv", ["trial", "--budget", "90s"])
     with pytest.raises(SystemExit):
         command.command(grid, [{label: grid.plan(label, seeds=1) for label in ("natural", "at")}])
-    assert calls == ["natural"], "the first has its chance, the second has no room"
+    assert [words[5] for words in calls] == ["natural"], (
+        "the first has its chance, the second has no room"
+    )
 
 
 def test_a_failed_run_does_not_stop_the_others(
-    grid: Grid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    grid: Grid,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    calls: list[list[str]],
 ) -> None:
-    calls: list[list[str]] = []
-
-    def call(words: list[str], **_: object) -> Any:
-        calls.append(words[3:])
-        return subprocess.CompletedProcess(words, int("at" in words and "1" in words))
-
     groups: tuple[dict[str, Plan], ...] = (
         {"natural": grid.plan("natural", seeds=1), "at": grid.plan("at", seeds=2)},
         {"part": grid.plan("part", seeds=1)},
     )
-    monkeypatch.setattr(command.subprocess, "run", call)
     monkeypatch.setattr(sys, "argv", ["trial", "--threads", "2"])
     with pytest.raises(SystemExit) as stopped:
         command.command(grid, groups)
     assert stopped.value.code == 1
-    assert [" ".join(words[:5]) for words in calls] == [
+    assert [" ".join(words[3:8]) for words in calls] == [
         "--group 0 natural --seed 0", "--group 0 at --seed 0", "--group 0 at --seed 1",
         "--group 1 part --seed 0",
     ]  # fmt: skip
@@ -183,39 +183,29 @@ def test_a_failed_run_does_not_stop_the_others(
 
 
 def test_what_failed_once_is_not_started_by_a_later_group(
-    grid: Grid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    grid: Grid,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    calls: list[list[str]],
 ) -> None:
-    calls: list[list[str]] = []
-
-    def call(words: list[str], **_: object) -> Any:
-        calls.append(words)
-        return subprocess.CompletedProcess(words, 1)
-
-    monkeypatch.setattr(command.subprocess, "run", call)
     monkeypatch.setattr(sys, "argv", ["trial", "--budget", "9m"])
+    monkeypatch.setattr(Grid, "missing", lambda *of: [("attacks", "fgsm@8")] if of[3] else [])
     with pytest.raises(SystemExit):
-        command.command(grid, [{"natural": grid.plan("natural", seeds=1)}] * 3)
+        command.command(grid, [{"at": grid.plan("at", seeds=2)}] * 3)
     assert len(calls) == 1
     until = float(calls[0][calls[0].index("--until") + 1])
     assert until == pytest.approx(time.time() + 540, abs=60)
-    assert capsys.readouterr().out == "natural --seed 0\n"
+    assert capsys.readouterr().out == "at --seed 1\n"
 
 
 def test_without_its_package_autoattack_starts_nothing(
-    grid: Grid, monkeypatch: pytest.MonkeyPatch
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
 ) -> None:
     grid.measure("natural", grid.plan("natural"), 0)
     what = replace(grid.plan("natural", seeds=1), attacks=("aa@8",))
+    monkeypatch.setattr(sys, "argv", ["trial"])
     for there in (False, True):
-        calls: list[list[str]] = []
-
-        def call(words: list[str], calls: list[list[str]] = calls, **_: object) -> Any:
-            calls.append(words)
-            return subprocess.CompletedProcess(words, 0)
-
         monkeypatch.setattr(measurements, "find_spec", lambda name, there=there: there or None)
-        monkeypatch.setattr(command.subprocess, "run", call)
-        monkeypatch.setattr(sys, "argv", ["trial"])
         with pytest.raises(SystemExit):
             command.command(grid, [{"natural": what}])
         assert len(calls) == there
