@@ -82,6 +82,7 @@ STRONG = TrainConfig(
     clip=0.0,
     pad=4,
     flip=True,
+    graphs=True,
 )
 """ResNet-18 with a large, falling learning rate (after Rice et al., 2020; Pang et al., 2021)."""
 

@@ -37,6 +37,8 @@ class TrainConfig:
             never.
         compile: run the network through `torch.compile`; of several processes, in attacks alone.
             The compiler takes its time first, so it is for long runs.
+        graphs: on a GPU, and without `compile`, replay the passes of attacks as CUDA graphs, see
+            `graphed.Graphed`; elsewhere it changes nothing.
 
     Raises:
         ValueError: a value that no run could use.
@@ -57,6 +59,7 @@ class TrainConfig:
     seed: int = 0
     patience: int = 0
     compile: bool = False
+    graphs: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that no run could use, by name."""
@@ -68,7 +71,7 @@ class TrainConfig:
         listed = isinstance(self.milestones, (tuple, list))
         if not listed or not all(isinstance(m, int) and m >= 0 for m in self.milestones):
             raise ValueError(f"milestones: epochs are needed, found {self.milestones!r}")
-        for name in ("flip", "compile"):
+        for name in ("flip", "compile", "graphs"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}: a bool is needed, found {getattr(self, name)!r}")
         for name in ("lr", "weight_decay", "ramp", "clip"):
@@ -91,9 +94,9 @@ class TrainConfig:
                 )
 
     def record(self) -> dict[str, Any]:
-        """The configuration as JSON gives it back; `patience` and `compile` only where used."""
+        """The configuration as JSON gives it back; what came later only where it is used."""
         found = {**asdict(self), "milestones": list(self.milestones)}
-        return {k: v for k, v in found.items() if v or k not in ("patience", "compile")}
+        return {k: v for k, v in found.items() if v or k not in ("patience", "compile", "graphs")}
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:

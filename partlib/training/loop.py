@@ -22,6 +22,7 @@ from partlib.methods import Method
 from partlib.preserve import no_tf32, repeatable, seeded, untouched
 from partlib.training import identity, inputs, processes, watch
 from partlib.training.config import TrainConfig, learning_rate
+from partlib.training.graphed import Graphed
 from partlib.training.precision import mixed_precision
 from partlib.training.watch import Row
 
@@ -151,6 +152,8 @@ class _Loop:
         if config.compile:
             # Fixed shapes: which kernels run must not depend on what ran before a restart.
             self.fast = cast(nn.Module, torch.compile(model, dynamic=False))
+        elif config.graphs and images.pixels.is_cuda and processes.size() == 1:
+            self.fast = Graphed(model)
         self.learner = self.fast if processes.size() == 1 else processes.learner(model)
 
     @no_tf32()  # here and not in `step` alone, since gradients are taken outside autocast

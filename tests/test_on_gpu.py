@@ -1,0 +1,116 @@
+"""On a real GPU: what the processor gives, bits that repeat, graphs that change none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from trained import Killed, killed_after
+
+from partlib import cam, checkpoints, data, evaluation, models
+from partlib.attacks import mma, pgd
+from partlib.data import ImageSet
+from partlib.methods import Method, control
+from partlib.models import Classifier
+from partlib.preserve import full_precision
+from partlib.recipes import recipe
+from partlib.training import TrainConfig, fit
+from partlib.training.graphed import Graphed
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
+
+GPU = torch.device("cuda")
+SMALL = recipe("scene-digits/small")
+CONFIG = replace(SMALL.config, epochs=3, batch_size=64, graphs=True)
+METHODS: dict[str, Method] = {
+    **{name: SMALL.method(name) for name in ("natural", "at", "trades", "mart")},
+    "part": SMALL.method("part"),
+    "part-trades": SMALL.method("part", base="trades"),
+    "part-s2": SMALL.method("part", refresh=2, warmup=1),
+    "part-random": control(SMALL.method("part"), "random"),
+}
+
+
+def digits(n: int = 200) -> ImageSet:
+    return data.load("scene-digits", "train", n=n)
+
+
+def network() -> Classifier:
+    return models.build("small", 10, seed=0)
+
+
+def trained(method: Method, config: TrainConfig, checkpoint: Path | None = None) -> Classifier:
+    model = network().to(GPU)
+    fit(model, digits(), method, config, checkpoint=checkpoint, progress=False)
+    return model
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", METHODS)
+def test_graphs_change_no_bit_of_a_training(name: str, precision: str) -> None:
+    config = replace(CONFIG, precision=precision)
+    shas = {
+        checkpoints.weights_sha256(trained(METHODS[name], replace(config, graphs=graphs)))
+        for graphs in (True, True, False)
+    }
+    assert len(shas) == 1, "once more with graphs, and once without"
+
+
+def test_a_run_that_was_killed_ends_in_the_same_weights(tmp_path: Path) -> None:
+    saved, model = tmp_path / "checkpoint", network().to(GPU)
+    with pytest.raises(Killed):
+        fit(model, digits(), METHODS["part-s2"], CONFIG, checkpoint=saved, progress=False,
+            on_epoch=killed_after(2))  # fmt: skip
+    found = trained(METHODS["part-s2"], CONFIG, saved)
+    whole = trained(METHODS["part-s2"], CONFIG)
+    assert checkpoints.weights_sha256(found) == checkpoints.weights_sha256(whole)
+
+
+def test_a_graph_is_the_network_whatever_was_learnt_since() -> None:
+    model = network().to(GPU).eval()
+    fast, x = Graphed(model), digits(8).images.to(GPU)
+    for _ in range(3):
+        assert torch.equal(fast(x).detach(), model(x).detach())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.1)
+    assert torch.equal(fast(x).detach(), model(x).detach())
+    assert torch.equal(fast(x[:3]).detach(), model(x[:3]).detach()), "a shape that was not recorded"
+    assert fast._replay is not None
+
+
+def test_the_processor_and_the_gpu_agree() -> None:
+    model, some = network(), digits(64)
+    fit(model, digits(2000), METHODS["at"], replace(CONFIG, precision="fp32"), progress=False)
+    x, y = some.images, some.labels
+    there = network().to(GPU)
+    there.load_state_dict(model.state_dict())
+    xs, ys = x.to(GPU), y.to(GPU)
+    with full_precision(GPU):
+        torch.testing.assert_close(there(xs).cpu(), model(x), rtol=1e-4, atol=1e-4)
+        for view in cam.CAMS.values():
+            torch.testing.assert_close(view(there, xs).cpu(), view(model, x), rtol=0, atol=1e-3)
+        for random_start, steps in ((False, 1), (False, 10), (True, 10)):
+            settings = {"step_size": 2 / 255, "steps": steps, "random_start": random_start}
+            ours = pgd(there, xs, ys, 8 / 255, **settings)
+            assert float((ours - xs).abs().max()) <= 8 / 255 + 1e-7
+            if not random_start:  # the two draw other noise
+                apart = (ours.cpu() - pgd(model, x, y, 8 / 255, **settings)).abs() > 1e-6
+                assert float(apart.float().mean()) < 0.01 * steps
+        stronger = mma(there, xs, ys, 8 / 255, step_size=2 / 255)
+        assert float((stronger - xs).abs().max()) <= 8 / 255 + 1e-7
+    names = ("natural", "fgsm", "pgd10", "mma")
+    here, on_gpu = (evaluation.evaluate(net, some, names) for net in (model, there))
+    assert here == pytest.approx(on_gpu, abs=100 * 2 / 64 + 1e-9), "two of 64 images at most"
+
+
+def test_a_map_is_a_budget_there_too() -> None:
+    model, some = network().to(GPU), digits(16)
+    x, y = some.images.to(GPU), some.labels.to(GPU)
+    eps = METHODS["part"].budget(model, x, y, epoch=0)
+    x_adv = METHODS["part"].attack(model, x, y, eps)
+    assert ((x_adv - x).abs() <= torch.as_tensor(eps, device=GPU) + 1e-7).all()
+    assert 0 <= float(x_adv.min()) <= float(x_adv.max()) <= 1
