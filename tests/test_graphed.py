@@ -1,6 +1,7 @@
 """Graphed: what is recorded, what is not, and that autocast keeps no weights in the recording."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,11 @@ from pretended_gpu import GPU, pretended_gpu
 from torch import Tensor
 from trained import AT, QUICK, TRADES, images, net, part
 
-from partlib import checkpoints
+from partlib import checkpoints, models
 from partlib.methods import Method
+from partlib.preserve import untouched
 from partlib.training import fit
-from partlib.training.graphed import Graphed
+from partlib.training.graphed import Graphed, fast_norms
 
 Recorded = list[tuple[torch.Size, bool, bool]]
 
@@ -78,3 +80,32 @@ def test_a_training_records_one_shape_and_ends_as_without(
         shas.append(checkpoints.weights_sha256(model))
     assert shas[0] == shas[1]
     assert [shape[0] for shape, *_ in recorded] == [QUICK.batch_size], "and not the last batch's"
+
+
+@pytest.mark.parametrize("name", ["small", "resnet18", "wrn"])
+def test_a_fast_norm_has_the_same_passes(name: str) -> None:
+    wide = models.wide_resnet(10, depth=10, width=1)
+    model = (wide if name == "wrn" else models.build(name, 10, seed=0)).double()
+    random = torch.Generator().manual_seed(0)
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dim() == 1:  # weights, shifts, means and variances of the norms, the head's bias
+            tensor.data.uniform_(0.5, 2, generator=random)
+    x = torch.rand(3, 3, 16, 16, dtype=torch.float64, generator=random).requires_grad_(True)
+    found = []
+    with untouched(model):
+        for around in (nullcontext(), fast_norms(model)):
+            with around:
+                logits = model(x)
+                found.append((logits, *torch.autograd.grad(logits.logsumexp(1).sum(), x)))
+    assert torch.equal(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-9, atol=1e-15)
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_a_fast_norm_trains_as_ever() -> None:
+    model, twin, x = net().train(), net().train(), torch.rand(4, 3, 12, 12)
+    with fast_norms(model):
+        logits = model(x)
+    assert torch.equal(logits, twin(x))
+    logits.sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
