@@ -62,6 +62,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
         ] = None,
         show: Annotated[bool, typer.Option("--list", help="Only say what is missing.")] = False,
         until: Annotated[float, typer.Option(hidden=True)] = math.inf,  # since the epoch
+        beside: Annotated[int, typer.Option(hidden=True)] = 1,
     ) -> None:
         if budget is not None:
             until = time.time() + _seconds(budget)
@@ -75,7 +76,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
         if label is not None and not show:
             what = groups[found[-1] if group < 0 else group][label]
             try:
-                grid.measure(label, what, seed, until=until, threads=threads)
+                grid.measure(label, what, seed, until=until, threads=threads, beside=beside)
             except TimeUp as why:
                 after = f" ({why})" if str(why) else ""
                 print(f"{label} seed {seed}: stopped{after}; the same command goes on")
@@ -99,6 +100,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
             if budget is not None:
                 call += f" --until {until}"
             call += f" --threads {threads}" if threads else ""
+            call += f" --beside {jobs}" if jobs > 1 else ""
             if subprocess.run([sys.executable, *call.split()], cwd=ROOT).returncode:
                 failed.append(name)
 

@@ -11,8 +11,8 @@ CONTROLS = ("-shuffled", "-random", "-oracle", "-inverted", "-published")
 """Ends of the labels of what is put in the place of PART's map."""
 LIKE = ("", "-oracle", "-inverted", "-published")
 """Those that differ in their mean budget; the shuffled and the random map have PART's own."""
-ON_GPU = ("natural", "pgd20", "mma", "pgd20@1000", "aa@1000")
-"""AutoAttack on the first 1,000 test images; PGD-20 stands beside it on the same ones."""
+ON_GPU = ("natural", "pgd20", "mma@3000", "pgd20@1000", "aa@1000")
+"""MMA on the first 3,000 test images, AutoAttack on 1,000, and PGD-20 beside it on the same ones."""
 
 
 def block(grid: Grid) -> tuple[dict[str, Plan], dict[str, Plan]]:

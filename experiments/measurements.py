@@ -20,7 +20,7 @@ KEYS = {
     "diagnose": "diagnose",
 }
 """What a result calls that which was measured, by kind."""
-GUESS = {"mma": 60.0, "aa@1000": 240.0, "corruption": 35.0, "diagnose": 30.0}
+GUESS = {"mma@3000": 45.0, "aa@1000": 240.0, "corruption": 35.0, "diagnose": 30.0}
 """Seconds beside a GPU for what takes long, until one has been measured; images are corrupted on
 the processor."""
 

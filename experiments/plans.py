@@ -169,6 +169,7 @@ class Grid:
         *,
         until: float = math.inf,
         threads: int | None = None,
+        beside: int = 1,
     ) -> None:
         """Train one run, or load it, and measure what its result does not have.
 
@@ -181,6 +182,7 @@ class Grid:
             seed: its seed.
             until: when to stop, in seconds since the epoch; what would not fit is left out.
             threads: instead of the grid's; None trains a run that has a result with the result's.
+            beside: how many runs are made at once, which a new result says, as it takes longer.
 
         Raises:
             TimeUp: the time `until` has come, or is too near; all that was done is kept.
@@ -213,7 +215,8 @@ class Grid:
                     on_epoch=self._watch(label, what, seed, until),
                 )
         if not record.exists():
-            checkpoints.write_json(record, json.loads((folder / "result.json").read_text()))
+            made = json.loads((folder / "result.json").read_text())
+            checkpoints.write_json(record, made | ({"side_by_side": beside} if beside > 1 else {}))
         found = json.loads(record.read_text())
         model = models.build(chosen.network, found["num_classes"], seed=0)
         checkpoints.load_weights(model, weights)

@@ -74,7 +74,7 @@ SMALL = TrainConfig()
 """For small networks, minutes on a CPU: the budget grows during the first half of the steps."""
 
 STRONG = TrainConfig(
-    epochs=30,
+    epochs=20,
     optimizer="sgd",
     lr=0.1,
     weight_decay=5e-4,

@@ -72,7 +72,7 @@ def test_a_map_for_ten_epochs_is_not_of_an_untrained_network() -> None:
 def test_on_a_gpu_all_is_measured_for_all() -> None:
     plan = {label: what for group in cifar10_resnet18.GROUPS for label, what in group.items()}
     for label, what in plan.items():
-        assert {"pgd20", "mma", "aa@1000"} <= set(what.attacks), label
+        assert {"pgd20", "mma@3000", "aa@1000"} <= set(what.attacks), label
         assert set(what.corruptions) == set(corruptions.NAMES), label
     asked = {label for question in verdict.CONTROLS for label in question[:2]}
     assert {label for label in asked if "oracle" not in label} <= plan.keys()

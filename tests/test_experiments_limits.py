@@ -211,6 +211,24 @@ def test_without_its_package_autoattack_starts_nothing(
         assert len(calls) == there
 
 
+def test_runs_side_by_side_say_so(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, calls: list[list[str]]
+) -> None:
+    what = grid.plan("natural", seeds=3)
+    grid.measure("natural", what, 0, beside=2)
+    grid.measure("natural", what, 1)
+    found = [json.loads(grid.record("natural", seed).read_text()) for seed in (0, 1)]
+    assert [record.get("side_by_side") for record in found] == [2, None]
+    for jobs in (2, 1):
+        monkeypatch.setattr(sys, "argv", ["trial", "--jobs", str(jobs)])
+        with pytest.raises(SystemExit):
+            command.command(grid, [{"natural": what}])
+    assert [words[-4:] for words in calls] == [
+        ["--seed", "2", "--beside", "2"],
+        ["0", "natural", "--seed", "2"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "status", "out"),
     [

@@ -9,7 +9,7 @@ of the map, and what CIFAR-10 says of both.
 import textwrap
 from typing import Any
 
-from partlib import at_curve, results, verdict
+from partlib import at_curve, paper, results, verdict
 from tools.notebooks import ROOT
 
 README = ROOT / "README.md"
@@ -94,6 +94,7 @@ def measured() -> str:
     parts += [
         *_table(photographs, CIFAR10, 3, "The same network on CIFAR-10, six epochs"),
         _quoted(f"Differences in points. {' '.join(said)}"),
+        _wrapped(_on_a_gpu()),
     ]
     return "\n\n".join(parts)
 
@@ -111,6 +112,33 @@ def _table(runs: list[dict[str, Any]], rows: dict[str, str], seeds: int, what: s
     sizes = f"{one['n_train']:,} training images, {one['n_test']:,} test images"
     how = f"mean and standard deviation over {seeds} seeds, accuracy in percent:"
     return [_wrapped(f"{what}, {sizes}, {how}"), "\n".join(lines)]
+
+
+def _on_a_gpu() -> str:
+    """What a ResNet-18 on CIFAR-10 came to, beside the paper's figures for it."""
+    runs = results.measured("cifar10", "resnet18")
+    published = {row["method"]: row for row in paper.main_table() if row["dataset"] == "CIFAR-10"}
+    ran = {name: label for name, label in paper.METHODS.items() if _of(runs, label)}
+    seeds = min(len(_of(runs, label)) for label in ran.values())
+    made = [run for run in runs if run["label"] in ran.values()]
+    epochs = " or ".join(sorted({str(run["config"]["epochs"]) for run in made}))
+    devices = ", ".join(sorted({run["device"] for run in made}))
+    said = [
+        f"{name} {' and '.join(paper.measured(runs, label, metric) for metric in ACCURACIES)} "
+        f"(in the paper {' and '.join(f'{published[name][m]:.2f}' for m in ACCURACIES)})"
+        for name, label in ran.items()
+    ]
+    return (
+        f"A ResNet-18 on CIFAR-10, {epochs} epochs at a large, falling learning rate ({devices}), "
+        f"natural and under PGD-20: {'; '.join(said)}. Of the paper's nine methods the other "
+        f"{len(paper.METHODS) - len(ran)} were not run."
+        + " One seed each: a difference between two methods shows nothing yet."
+        * (seeds == 1)
+    )
+
+
+def _of(runs: list[dict[str, Any]], label: str) -> list[float]:
+    return results.values(runs, label, "natural")
 
 
 def _in_short(runs: list[dict[str, Any]]) -> str:
