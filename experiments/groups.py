@@ -12,7 +12,7 @@ CONTROLS = ("-shuffled", "-random", "-oracle", "-inverted", "-published")
 LIKE = ("", "-oracle", "-inverted", "-published")
 """Those that differ in their mean budget; the shuffled and the random map have PART's own."""
 ON_GPU = ("natural", "pgd20", "mma@3000", "pgd20@1000", "aa@1000")
-"""MMA on the first 3,000 test images, AutoAttack on 1,000, and PGD-20 beside it on the same ones."""
+"""MMA on the first 3,000 test images, AutoAttack and another PGD-20 on the first 1,000."""
 
 
 def block(grid: Grid) -> tuple[dict[str, Plan], dict[str, Plan]]:
