@@ -38,5 +38,6 @@ def check_precision(results: Path, chosen: Recipe, device: torch.device) -> None
         if found["config"]["precision"] == "auto" and found["precision"] != here:
             raise ValueError(
                 f"precision: {found['precision']}, as in the grid's other results, is needed, "
-                f'but "auto" is {here} on this {device.type}'
+                f'but "auto" is {here} on this {device.type}; where a label that ends in -fp32 is '
+                "planned, it takes float32 anywhere"
             )

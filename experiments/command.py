@@ -80,6 +80,9 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
             except TimeUp as why:
                 after = f" ({why})" if str(why) else ""
                 print(f"{label} seed {seed}: stopped{after}; the same command goes on")
+            except (ValueError, OSError, FloatingPointError, ImportError) as error:
+                print(f"{label} seed {seed}: {error}", file=sys.stderr)
+                raise typer.Exit(1) from None
             return
         started: list[str] = []
         failed: list[str] = []

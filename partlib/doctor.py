@@ -12,7 +12,7 @@ import torch
 
 from partlib import data, models, results, runs, training
 from partlib.recipes import Recipe
-from partlib.scale import SCALES
+from partlib.scale import SCALES, Scale
 
 PROBE_BATCHES = 3
 
@@ -21,14 +21,15 @@ def report(*, probe: bool = True) -> dict[str, Any]:
     """Versions, device, data sets found, and minutes to expect at each scale.
 
     Args:
-        probe: whether to time a few training steps of each scale's network, some seconds on a
-            CPU; without it there are no minutes.
+        probe: whether to time a few training steps of the scales that fit the device, see
+            `fitting`, some seconds on a CPU; without it there are no minutes.
 
     Returns:
         A dictionary that prints as the command `python -m partlib doctor`.
     """
     device = runs.best_device()
     about = results.environment(device)
+    timed = fitting(device) if probe else {}
     return {
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
         "device": f"{device.type}: {about['device']}",
@@ -38,10 +39,15 @@ def report(*, probe: bool = True) -> dict[str, Any]:
         "data_root": str(data.find_root()),
         "data": data.found(),
         "minutes_to_train_at": {
-            name: round(minutes(one.recipe, device), 1) if probe else None
+            name: round(minutes(one.recipe, device), 1) if name in timed else None
             for name, one in SCALES.items()
         },
     }
+
+
+def fitting(device: torch.device) -> dict[str, Scale]:
+    """The scales that a device is fit for: without a GPU the two larger ones would take days."""
+    return {name: one for name, one in SCALES.items() if device.type != "cpu" or name == "cpu"}
 
 
 def welcome() -> str:
@@ -50,10 +56,8 @@ def welcome() -> str:
     Takes some seconds, in which a few training steps are timed.
     """
     device = runs.best_device()
-    # Without a GPU the two larger scales take days, and even a few of their steps take minutes.
-    possible = SCALES if device.type != "cpu" else {"cpu": SCALES["cpu"]}
     lines = [f"This machine has {results.environment(device)['device']}."]
-    for name, one in possible.items():
+    for name, one in fitting(device).items():
         lines.append(
             f'SCALE = "{name}": one adversarial training run takes about '
             f"{max(1, round(minutes(one.recipe, device)))} minutes."

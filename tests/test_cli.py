@@ -234,9 +234,13 @@ def test_doctor_prints_text_or_json() -> None:
 
 def test_doctor_says_the_minutes_that_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli.doctor, "minutes", lambda *_: 2.0)
-    text = invoke("doctor").stdout
-    assert "SCALE=cpu    about 2 minutes to train a network by AT" in text
-    assert "SCALE=paper" in text
+    known = cli.doctor.report(probe=False)
+    monkeypatch.setattr(cli.doctor, "report", lambda **_: known)
+    for device, said in (("cpu", "for a GPU"), ("cuda", "about 2 minutes to train a network")):
+        monkeypatch.setattr(cli.runs, "best_device", lambda device=device: torch.device(device))
+        text = invoke("doctor").stdout
+        assert "SCALE=cpu    about 2 minutes to train a network by AT" in text
+        assert f"SCALE=paper  {said}" in text
 
 
 @pytest.mark.usefixtures("_tiny_zoo")

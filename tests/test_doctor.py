@@ -14,6 +14,7 @@ from partlib.recipes import Recipe, recipe
 from partlib.scale import SCALES
 
 CPU = torch.device("cpu")
+ABOUT = {"device": "a device", "threads": 1, "versions": {}}
 
 
 def test_report_without_a_probe_says_what_is_there(
@@ -41,7 +42,10 @@ def test_report_without_a_probe_says_what_is_there(
     assert json.loads(json.dumps(found)) == found
 
 
-def test_report_with_a_probe_gives_minutes_for_each_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_report_with_a_probe_gives_minutes_for_each_scale_that_fits(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Recipe] = []
 
     def minutes(chosen: Recipe, device: torch.device) -> float:
@@ -49,8 +53,12 @@ def test_report_with_a_probe_gives_minutes_for_each_scale(monkeypatch: pytest.Mo
         return 1.23
 
     monkeypatch.setattr(doctor, "minutes", minutes)
-    assert doctor.report()["minutes_to_train_at"] == dict.fromkeys(SCALES, 1.2)
-    assert asked == [one.recipe for one in SCALES.values()]
+    monkeypatch.setattr(doctor.runs, "best_device", lambda: torch.device(device))
+    monkeypatch.setattr(doctor.results, "environment", lambda _: ABOUT)
+    fit = list(SCALES) if device == "cuda" else ["cpu"]
+    found = {name: 1.2 if name in fit else None for name in SCALES}
+    assert doctor.report()["minutes_to_train_at"] == found
+    assert asked == [SCALES[name].recipe for name in fit]
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,21 @@ def test_a_grid_begun_in_another_precision_is_not_gone_on_with(
     grid.measure("at", named.plan("at"), 0)
 
 
+def test_what_a_run_refuses_is_said_in_one_line(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid.measure("at", grid.plan("at"), 0)
+    monkeypatch.setattr(sys, "argv", ["trial", "at"])
+    other = replace(grid.plan("at", eps=4 / 255), attacks=("fgsm@8",))
+    with pytest.raises(SystemExit) as stopped:
+        command.command(grid, [{"at": other}])
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("at seed 0: label: ")
+    assert "was made with the method" in said[-1]
+    assert "Traceback" not in "".join(said)
+
+
 def test_a_result_of_another_plan_is_refused(grid: Grid) -> None:
     grid.measure("at", grid.plan("at"), 0)
     with pytest.raises(ValueError, match=r"label: .*at-seed0.json was made with the method"):
