@@ -50,7 +50,7 @@ unit: $(STAMP) ## The tests without the notebooks
 lint: $(STAMP) ## ruff check, ruff format --check, mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict partlib tools experiments
+	$(BIN)/mypy --strict partlib tools experiments benchmarks
 
 format: $(STAMP) ## Sort imports and format the code
 	$(BIN)/ruff check --fix-only --select I .

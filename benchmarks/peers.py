@@ -101,18 +101,21 @@ def pgd(sizes: Sizes) -> Table:
         import torchattacks
 
         attack = torchattacks.PGD(net, eps=EPS, alpha=STEP, steps=STEPS, random_start=True)
-        return attack(x, y)
+        found: Tensor = attack(x, y)
+        return found
 
     def torchattacks_fast() -> Tensor:
         with mixed_precision(device, "auto"):
             return torchattacks(fast)
 
     def foolbox() -> Tensor:
-        import foolbox
+        from foolbox.attacks import LinfPGD
+        from foolbox.models import PyTorchModel
 
-        attack = foolbox.attacks.LinfPGD(abs_stepsize=STEP, steps=STEPS, random_start=True)
-        net = foolbox.PyTorchModel(model, bounds=(0, 1), device=device)
-        return attack.run(net, x, y, epsilon=EPS)
+        attack = LinfPGD(abs_stepsize=STEP, steps=STEPS, random_start=True)
+        net = PyTorchModel(model, bounds=(0, 1), device=device)
+        found: Tensor = attack.run(net, x, y, epsilon=EPS)
+        return found
 
     forms: dict[str, Callable[[], Tensor]] = {
         "partlib, training mode": training_mode,
