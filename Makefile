@@ -86,7 +86,7 @@ experiments: $(STAMP) ## Measure what is missing of scene-digits, then of CIFAR-
 	$(BIN)/python -m experiments.cifar10_small --jobs $(JOBS)
 
 experiments-gpu: $(STAMP) ## Measure CIFAR-10 with ResNet-18 for BUDGET=9m, then stop; next time goes on
-	$(BIN)/python -m experiments.cifar10_resnet18 --budget $(BUDGET)
+	$(BIN)/python -m experiments.cifar10_resnet18 --jobs 2 --budget $(BUDGET)
 
 student: $(STAMP) ## The chapters for a class, without solutions or outputs, to _build/student
 	@$(BIN)/python -m tools.student

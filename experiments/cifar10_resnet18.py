@@ -6,6 +6,8 @@ One seed of AT and PART under PGD-20, then all that is measured of the two, then
 then three seeds, then the paper's own recipe for AT and PART, then the controls and AT at their
 mean budgets. Corruptions come last: they are work for the processor. A run that is cut off goes on
 from its last epoch, if its folder in `runs/` is there.
+
+`--jobs 2` makes two runs at once: on an H100 an epoch of both took 22 seconds, of one alone 15.
 """
 
 from __future__ import annotations
