@@ -7,7 +7,7 @@ import pytest
 import torch
 from trained import Killed, killed_after
 
-from partlib import cam, checkpoints, data, evaluation, models
+from partlib import cam, checkpoints, data, evaluation, models, zoo
 from partlib.attacks import mma, pgd
 from partlib.data import ImageSet
 from partlib.methods import Method, control
@@ -91,11 +91,9 @@ def test_a_graph_is_the_network_whatever_was_learnt_since() -> None:
 
 
 def test_the_processor_and_the_gpu_agree() -> None:
-    model, some = network(), digits(64)
-    fit(model, digits(2000), METHODS["at"], replace(CONFIG, precision="fp32"), progress=False)
+    model, there = zoo.load("at"), zoo.load("at").to(GPU)
+    some = data.load("scene-digits", "test", n=64)
     x, y = some.images, some.labels
-    there = network().to(GPU)
-    there.load_state_dict(model.state_dict())
     xs, ys = x.to(GPU), y.to(GPU)
     with full_precision(GPU):
         torch.testing.assert_close(there(xs).cpu(), model(x), rtol=1e-4, atol=1e-4)

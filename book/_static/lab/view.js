@@ -105,8 +105,9 @@ lab.mount = (root, settings) => {
     lab.say(place, brushing ? titleOfCell() : titleOfMap());
     const mean = lab.over255(share(weights) * state.eps);
     const text = `mean ${mean}, ${lab.percent(share(weights.map((w) => w === 0)))} forbidden`;
+    const colours = `violet 0, yellow ${lab.over255(2 * state.eps)}`; // a weight is at most 2
     const keys = "Arrow keys move the brush, with Shift by four cells; space paints.";
-    figures.budget.show(text, `Budget map, 32 by 32 cells: ${text}. ${keys}`);
+    figures.budget.show(`${text}; ${colours}`, `Budget map, 32 by 32 cells: ${text}. ${keys}`);
   };
   const drawRest = (after) => {
     const [label, cut] = [labels[state.image], TIMES * Math.max(...weights) * state.eps > 128];
