@@ -56,6 +56,7 @@ def test_report_with_a_probe_gives_minutes_for_each_scale_that_fits(
     monkeypatch.setattr(doctor.runs, "best_device", lambda: torch.device(device))
     monkeypatch.setattr(doctor.results, "environment", lambda _: ABOUT)
     fit = list(SCALES) if device == "cuda" else ["cpu"]
+    assert list(doctor.fitting(torch.device(device))) == fit
     found = {name: 1.2 if name in fit else None for name in SCALES}
     assert doctor.report()["minutes_to_train_at"] == found
     assert asked == [SCALES[name].recipe for name in fit]
