@@ -264,10 +264,11 @@ def of_rounding(comparisons: Sequence[Comparison]) -> str:
     ran = _ran(comparisons)
     if not ran:
         return f"What rounding alone does: **{NOT_RUN}** with several seeds."
-    largest = max((s for c in ran for s in (c.natural, c.robust) if s), key=lambda s: abs(s.mean))
+    found = [(s, c.name) for c in ran for s in (c.natural, c.robust) if s]
+    largest, name = max(found, key=lambda one: abs(one[0].mean))
     return (
         f"Where rounding alone differs: {by_chance(ran)} The largest of these mean differences is "
-        f"**{largest.mean:+.2f} points**: so much rounding alone has done."
+        f"**{largest.mean:+.2f} points** ({name}, {largest.n} seeds): so much rounding has done."
     )
 
 

@@ -201,7 +201,7 @@ def test_rounding_is_the_yardstick() -> None:
     large = Comparison("b in float32 − b", "", differs(0.1), differs(-1.3))
     text = verdict.of_rounding([small, large])
     assert f"Where rounding alone differs: {verdict.by_chance([small, large])}" in text
-    assert "**-1.30 points**" in text
+    assert "**-1.30 points** (b in float32 − b, " in text
     assert "**-0.40 points**" in verdict.of_rounding([small])
     assert "**not run**" in verdict.of_rounding([Comparison("a − a", "", None, None)])
     assert {ours for ours, *_ in verdict.ROUNDING} >= {"at-fp32", "part-mart-s10-fp32"}
