@@ -66,8 +66,8 @@ class Graphed(nn.Module):
 def fast_norms(model: nn.Module) -> Iterator[None]:
     """Inside, batch normalisation in eval mode has a fast backward pass to its input, and no other.
 
-    Torch's own takes five times as long as the forward pass where channels are last (47 and 9
-    microseconds in the mean over ResNet-18 on an H100).
+    Torch's own is slow where channels are last: with this one an epoch of AT of a ResNet-18 took
+    14.6 seconds on an H100 in place of 17.0.
     """
     norms = [
         module
