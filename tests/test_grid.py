@@ -66,7 +66,7 @@ def test_a_map_for_ten_epochs_is_taken_after_a_quarter_of_them(
             data, model = name.split("/")
             words = ["train", data, *shlex.split(GRID["methods"][method]), "--model", model]
             CliRunner().invoke(cli.app, [*words, *shlex.split(options)], catch_exceptions=False)
-    assert set(seen) == {(80, 1, 20), (80, 10, 20), (30, 1, 0), (30, 10, 7)}
+    assert set(seen) == {(80, 1, 20), (80, 10, 20), (20, 1, 0), (20, 10, 5)}
 
 
 def snakemake(*arguments: str) -> str:
