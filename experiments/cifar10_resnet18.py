@@ -4,8 +4,10 @@
 
 One seed of AT and PART under PGD-20, then all that is measured of the two, then the nine methods,
 then three seeds, then the paper's own recipe for AT and PART, then the controls and AT at their
-mean budgets. Corruptions come last: they are work for the processor. A run that is cut off goes on
-from its last epoch, if its folder in `runs/` is there.
+mean budgets. Corruptions come last, on the first 1,000 test images: they are work for the
+processor, so a machine without a GPU can measure them, given the weights, with
+`--only corruptions`. A run that is cut off goes on from its last epoch, if its folder in `runs/`
+is there.
 
 `--jobs 2` makes two runs at once: on an H100 an epoch of both took 22 seconds, of one alone 15.
 """
@@ -40,7 +42,7 @@ MEASURED = (
     *map(on_gpu, (PAPER, CONTROLLED, EQUAL)),
 )
 CORRUPTED = {
-    label: replace(what, corruptions=corruptions.NAMES)
+    label: replace(what, corruptions=[f"{name}@1000" for name in corruptions.NAMES])
     for plans in MEASURED
     for label, what in plans.items()
 }

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from experiments.limits import TimeUp, fits
-from experiments.measurements import can_measure
+from experiments.measurements import KEYS, can_measure
 from experiments.plans import ROOT, Grid, Plan
 
 
@@ -60,6 +60,9 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
             int | None,
             typer.Option(help="Of the processor, instead of the grid's; gives other bits.", min=1),
         ] = None,
+        only: Annotated[
+            str | None, typer.Option(help=f"Measure one kind alone: {', '.join(KEYS)}.")
+        ] = None,
         show: Annotated[bool, typer.Option("--list", help="Only say what is missing.")] = False,
         until: Annotated[float, typer.Option(hidden=True)] = math.inf,  # since the epoch
         beside: Annotated[int, typer.Option(hidden=True)] = 1,
@@ -73,10 +76,14 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 raise typer.BadParameter(f"one of {known} is needed, found {label!r}")
             if group >= 0 and group not in found:
                 raise typer.BadParameter(f"group: one of {found} has {label}, found {group}")
+        if only is not None and only not in KEYS:
+            raise typer.BadParameter(f"only: one of {', '.join(KEYS)} is needed, found {only!r}")
         if label is not None and not show:
             what = groups[found[-1] if group < 0 else group][label]
             try:
-                grid.measure(label, what, seed, until=until, threads=threads, beside=beside)
+                grid.measure(
+                    label, what, seed, until=until, threads=threads, beside=beside, only=only
+                )
             except TimeUp as why:
                 after = f" ({why})" if str(why) else ""
                 print(f"{label} seed {seed}: stopped{after}; the same command goes on")
@@ -104,6 +111,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 call += f" --until {until}"
             call += f" --threads {threads}" if threads else ""
             call += f" --beside {jobs}" if jobs > 1 else ""
+            call += f" --only {only}" if only else ""
             if subprocess.run([sys.executable, *call.split()], cwd=ROOT).returncode:
                 failed.append(name)
 
@@ -114,7 +122,10 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 for name, what in plans.items()
                 if label in (None, name)
                 and seed < what.seeds
-                and any(show or can_measure(*one) for one in grid.missing(name, what, seed))
+                and any(
+                    only in (None, kind) and (show or can_measure(kind, which))
+                    for kind, which in grid.missing(name, what, seed)
+                )
                 and (show or budget is None or not grid.lost(name, seed))
             ]
             if show:

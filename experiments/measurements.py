@@ -50,3 +50,21 @@ def measured(
     settings: dict[str, Any] = {"attacks": (), kind: (name,)}
     values = evaluation.evaluate(model, test_set, **settings, progress=True)
     return {"metrics": metrics | {key: round(value, 4) for key, value in values.items()}}
+
+
+def say_measured(found: dict[str, Any], key: str, *, seconds: float, by: dict[str, Any]) -> None:
+    """Write into a result what was measured last, how long it took, and by what command.
+
+    Args:
+        found: the result, changed in place. Those measured in a row by the same share an entry.
+        key: what the result calls the measurement.
+        seconds: how long it took.
+        by: command, commit and device.
+    """
+    took = round(seconds, 1)
+    found["seconds"]["evaluate"] = round(found["seconds"]["evaluate"] + took, 1)
+    found["seconds"].setdefault("measure", {})[key] = took
+    entries = found.setdefault("evaluated", [])
+    if not entries or entries[-1] | by != entries[-1]:
+        entries.append({**by, "measured": []})
+    entries[-1]["measured"].append(key)

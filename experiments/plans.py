@@ -19,7 +19,7 @@ from torch import nn
 
 from experiments.agreement import check_plan, check_precision
 from experiments.limits import TimeUp, fits, with_threads
-from experiments.measurements import GUESS, KEYS, measured
+from experiments.measurements import GUESS, KEYS, measured, say_measured
 from experiments.speed import meter
 from partlib import checkpoints, data, methods, models, results, runs
 from partlib.methods import Method, control
@@ -170,6 +170,7 @@ class Grid:
         until: float = math.inf,
         threads: int | None = None,
         beside: int = 1,
+        only: str | None = None,
     ) -> None:
         """Train one run, or load it, and measure what its result does not have.
 
@@ -183,6 +184,7 @@ class Grid:
             until: when to stop, in seconds since the epoch; what would not fit is left out.
             threads: instead of the grid's; None trains a run that has a result with the result's.
             beside: how many runs are made at once, which a new result says, as it takes longer.
+            only: the one kind, a key of `KEYS`, that is measured; None is all.
 
         Raises:
             TimeUp: the time `until` has come, or is too near; all that was done is kept.
@@ -231,7 +233,14 @@ class Grid:
         test_set = data.load(chosen.data, "test", verify=self.verify)
         left_out = []
         absent: ImportError | None = None
+        by = {
+            "command": self._command(label, seed, threads),
+            "commit": results.commit(),
+            "device": results.device_name(self.device),
+        }
         for kind, name in self.missing(label, what, seed):
+            if only not in (None, kind):
+                continue
             key = KEYS[kind].format(name)
             if not fits(until, self._takes(key, found["device"])):
                 left_out.append(key)
@@ -243,11 +252,7 @@ class Grid:
             except ImportError as error:
                 absent = error
                 continue
-            took = round(time.perf_counter() - start, 1)
-            command = self._command(label, seed, threads)
-            found["evaluated"] = {"command": command, "commit": results.commit()}
-            found["seconds"]["evaluate"] = round(found["seconds"]["evaluate"] + took, 1)
-            found["seconds"].setdefault("measure", {})[key] = took
+            say_measured(found, key, seconds=time.perf_counter() - start, by=by)
             checkpoints.write_json(record, found)
         if absent is not None:
             raise absent

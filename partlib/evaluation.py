@@ -42,8 +42,8 @@ def evaluate(
             on the first 100 images alone, for attacks that take long.
         eps: the budget of every attack, a float in [0, 1] and no map. The steps of PGD and MMA
             are eps / 4 (2/255 at 8/255), from a random start.
-        corruptions: names of `corruptions.NAMES`; all of them give the second table of PART's
-            talk, in CIFAR-10-C style: generated, with seed 0.
+        corruptions: names of `corruptions.NAMES`, "fog@100" as for attacks; all of them give the
+            second table of PART's talk, in CIFAR-10-C style: generated, with seed 0.
         cams: names of `cam.CAMS`, to hold against the true masks of the set.
         batch_size: images at a time.
         progress: whether to show a bar.
@@ -63,9 +63,14 @@ def evaluate(
         raise ValueError("test_set: at least one image is needed, found none")
     checks.count("batch_size", batch_size, least=1)
     device = next(model.parameters()).device
-    attackers = {name: _on_first(name, eps, len(test_set)) for name in attacks}
-    for name in corruptions:
-        if name not in NAMES:
+    size = len(test_set)
+    attackers = {}
+    for name in attacks:
+        kind, n = _on_first("attacks", name, size)
+        attackers[name] = attack_named(kind, eps=eps), n
+    corrupted = {name: _on_first("corruptions", name, size) for name in corruptions}
+    for name, (kind, _) in corrupted.items():
+        if kind not in NAMES:
             raise ValueError(f"corruptions: of {', '.join(NAMES)} are needed, found {name!r}")
     if cams and test_set.object_pixels is None:
         raise ValueError(f"cams: true masks are needed, {test_set.name} has none")
@@ -73,7 +78,7 @@ def evaluate(
         if name not in CAMS:
             raise ValueError(f"cams: of {', '.join(CAMS)} are needed, found {name!r}")
     right = dict.fromkeys(attackers, 0)
-    starts = range(0, len(test_set), batch_size)
+    starts = range(0, size, batch_size)
     for start in tqdm(starts, desc="evaluate", disable=not progress or None):
         batch = test_set[start : start + batch_size].to(device)
         x, y = batch.images, batch.labels
@@ -85,23 +90,22 @@ def evaluate(
                 x_adv = attack(model, x[some], y[some])
             right[name] += int(_right(model, x_adv, y[some]).sum())
     accuracies = {name: 100 * count / attackers[name][1] for name, count in right.items()}
-    for name in tqdm(
-        corruptions, desc="corruptions", disable=not (progress and corruptions) or None
-    ):
-        accuracies[f"corruption/{name}"] = _corrupted(model, test_set, name, batch_size)
+    for name in tqdm(corrupted, desc="corruptions", disable=not (progress and corruptions) or None):
+        kind, n = corrupted[name]
+        accuracies[f"corruption/{name}"] = _corrupted(model, test_set[:n], kind, batch_size)
     for name in cams:
         accuracies |= _aligned(model, test_set, name, batch_size)
     return accuracies
 
 
-def _on_first(name: str, eps: float, size: int) -> tuple[Attack, int]:
-    """The attack of a name such as "aa@100", and on how many images it runs."""
+def _on_first(argument: str, name: str, size: int) -> tuple[str, int]:
+    """What a name such as "aa@100" asks for, and on how many images of so many."""
     kind, at, number = name.partition("@")
     if not at:
-        return attack_named(kind, eps=eps), size
+        return kind, size
     if not number.isdecimal() or not 1 <= int(number) <= size:
-        raise ValueError(f"attacks: 1 to {size} images are needed after @, found {name!r}")
-    return attack_named(kind, eps=eps), int(number)
+        raise ValueError(f"{argument}: 1 to {size} images are needed after @, found {name!r}")
+    return kind, int(number)
 
 
 def _aligned(model: nn.Module, test_set: ImageSet, name: str, batch_size: int) -> dict[str, float]:

@@ -319,12 +319,15 @@ def test_the_model_is_left_as_it_was_found() -> None:
     assert evaluate(copy.deepcopy(model).eval(), greys()[:20], ["natural", "pgd2"]) == first
 
 
+def large_greys() -> ImageSet:
+    """As large as the corruptions need, and all labels right."""
+    pixels = torch.from_numpy(LEVELS.astype(np.uint8))[:, None, None, None].repeat(1, 3, 16, 16)
+    labels = torch.from_numpy((LEVELS > 127.5).astype(np.int64))
+    return ImageSet("greys", "test", pixels, labels, ("dark", "bright"))
+
+
 def test_corruptions_are_means_over_the_severities() -> None:
-    dim = ImageSet(
-        "greys", "test",
-        torch.from_numpy(LEVELS.astype(np.uint8))[:, None, None, None].repeat(1, 3, 16, 16),
-        torch.from_numpy((LEVELS > 127.5).astype(np.int64)), ("dark", "bright"),
-    )  # fmt: skip
+    dim = large_greys()
     found = evaluate(Brightness(), dim, [], corruptions=["brightness", "contrast"])
     crossed = sum(127.5 - add * 255 < level < 127.5 for level in LEVELS for add in ADDED)
     assert found == {
@@ -344,6 +347,17 @@ def test_corruptions_are_means_over_the_severities() -> None:
 
 
 ADDED = (0.05, 0.1, 0.15, 0.2, 0.3)
+
+
+def test_a_corruption_of_the_first_images_is_that_of_them_alone() -> None:
+    dim = large_greys()
+    found = evaluate(Brightness(), dim, [], corruptions=["brightness@40", "brightness"])
+    first = evaluate(Brightness(), dim[:40], [], corruptions=["brightness"])
+    assert found["corruption/brightness@40"] == first["corruption/brightness"]
+    assert found["corruption/brightness@40"] != found["corruption/brightness"]
+    for name in ("fog@", "fog@0", "fog@129", "fog@all"):
+        with pytest.raises(ValueError, match=rf"^corruptions: 1 to 128 images .*'{name}'"):
+            evaluate(Brightness(), dim, [], corruptions=[name])
 
 
 def test_an_unknown_corruption_is_refused_before_work() -> None:

@@ -7,7 +7,7 @@ from experimented import GRIDS
 
 from experiments import cifar10_resnet18, scene_digits, svhn_resnet18, tiny_imagenet_wrn
 from experiments.plans import Grid
-from partlib import corruptions, paper, verdict
+from partlib import corruptions, paper, questions
 from partlib.methods import Method
 from partlib.training import Row
 
@@ -73,8 +73,8 @@ def test_on_a_gpu_all_is_measured_for_all() -> None:
     plan = {label: what for group in cifar10_resnet18.GROUPS for label, what in group.items()}
     for label, what in plan.items():
         assert {"pgd20", "mma@3000", "aa@1000"} <= set(what.attacks), label
-        assert set(what.corruptions) == set(corruptions.NAMES), label
-    asked = {label for question in verdict.CONTROLS for label in question[:2]}
+        assert what.corruptions == [f"{name}@1000" for name in corruptions.NAMES], label
+    asked = {label for question in questions.CONTROLS for label in question[:2]}
     assert {label for label in asked if "oracle" not in label} <= plan.keys()
 
 

@@ -13,7 +13,7 @@ from experiments import measurements, plans, scene_digits
 from experiments.groups import diagnosed
 from experiments.limits import with_threads
 from experiments.plans import Grid
-from partlib import checkpoints
+from partlib import checkpoints, results
 
 
 def test_a_run_is_measured_once_and_added_to_later(grid: Grid) -> None:
@@ -30,6 +30,28 @@ def test_a_run_is_measured_once_and_added_to_later(grid: Grid) -> None:
     assert second["weights_sha256"] == first["weights_sha256"]
     assert second["metrics"].items() >= first["metrics"].items()
     assert {"fgsm@8", "corruption/fog"} <= second["metrics"].keys()
+
+
+def test_one_kind_alone_is_measured_and_a_result_says_by_what(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = replace(
+        grid.plan("natural", seeds=1), attacks=("fgsm@8",), corruptions=("fog@8", "snow@8")
+    )
+    monkeypatch.setattr(results, "commit", lambda: "then")
+    grid.measure("natural", what, 0, only="cams")
+    monkeypatch.setattr(results, "commit", lambda: "now")
+    grid.measure("natural", what, 0, only="corruptions")
+    assert grid.missing("natural", what, 0) == [("attacks", "fgsm@8")]
+    found = json.loads(grid.record("natural", 0).read_text())
+    cams, corrupted = found["evaluated"]
+    assert (cams["commit"], cams["measured"]) == ("then", ["cam/grad_cam/iou"])
+    assert corrupted == cams | {
+        "commit": "now",
+        "measured": ["corruption/fog@8", "corruption/snow@8"],
+    }
+    assert corrupted["command"] == "python -m experiments.trial natural --seed 0"
+    assert corrupted["device"] == results.device_name(torch.device("cpu"))
 
 
 def test_a_reported_network_is_diagnosed(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:

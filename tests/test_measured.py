@@ -21,7 +21,7 @@ def faults(name: str, record: dict[str, Any]) -> list[str]:
     told = (record["data"], record["network"], f"{record['label']}-seed{record['seed']}.json")
     if told != (data, network, run):
         found.append(f"it is of {told}")
-    made = (record, record.get("evaluated", {}), record.get("repeated", {}))
+    made = (record, *record.get("evaluated", []), record.get("repeated", {}))
     commits = [each["commit"] for each in made if each]
     if any(commit is None or commit.endswith("+") for commit in commits):
         found.append("made from code that was not committed, or is not known")
@@ -59,6 +59,7 @@ def test_faults_are_seen() -> None:
     assert faults(name, sound | {"commit": sound["commit"] + "+"})
     assert faults(name, sound | {"commit": None})
     assert faults(name, sound | {"repeated": {"commit": sound["commit"] + "+"}})
+    assert faults(name, sound | {"evaluated": [{"commit": sound["commit"]}, {"commit": None}]})
     assert faults(name, sound | {"metrics": {"natural": 90.0}})
     assert faults(name, sound | {"threads": 4})
     assert faults(name, sound | {"command": sound["command"].partition(" --threads")[0]})
