@@ -174,6 +174,10 @@ def maps(sizes: Sizes) -> Table:
         return sizes.table("Grad-CAM", f"{sizes.network}, {len(x)} images", forms)
 
 
+def _batches(n: int, size: int) -> str:
+    return f"{n} batch{'es' * (n > 1)} of {size}"
+
+
 def epoch(sizes: Sizes) -> Table:
     """Adversarial training with PGD-10 on so many batches, beside the loop that everyone writes."""
     images = sizes.image_set(sizes.batches * sizes.batch_size)
@@ -184,7 +188,7 @@ def epoch(sizes: Sizes) -> Table:
         "partlib": lambda: training.fit(ours, images, methods.at(), config, progress=False),
         "a plain loop": lambda: plain.epoch(theirs, batches, config),
     }
-    of = f"{sizes.network}, PGD-10, {sizes.batches} batches of {sizes.batch_size}"
+    of = f"{sizes.network}, PGD-10, {_batches(sizes.batches, sizes.batch_size)}"
     return sizes.table("AT epoch", of, forms)
 
 
@@ -204,7 +208,7 @@ def part(sizes: Sizes, name: str) -> Table:
         "adversarial training": epoch(recipe.method("at")),
         "PART": epoch(recipe.method("part", warmup=0)),
     }
-    of = f"{network}, PGD-{recipe.steps}, {batches} batches of {sizes.part_batch_size}"
+    of = f"{network}, PGD-{recipe.steps}, {_batches(batches, sizes.part_batch_size)}"
     return sizes.table("PART epoch", of, forms)
 
 

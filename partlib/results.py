@@ -167,9 +167,8 @@ class Spread:
 
     def interval(self) -> str:
         """A difference and its 95 % interval, as tables show them."""
-        # Zero is added so that what rounds to nothing is +0.00, never -0.00.
-        mean, low, high = (f"{round(v, 2) + 0:+.2f}" for v in (self.mean, self.low, self.high))
-        return mean if self.n < 2 else f"{mean} ({low} to {high})"
+        mean = _signed(self.mean)
+        return mean if self.n < 2 else f"{mean} ({_end(self.low)} to {_end(self.high)})"
 
     def sentence(self) -> str:
         """A difference in words, called an effect only where the interval leaves zero out."""
@@ -178,9 +177,7 @@ class Spread:
         text = f"{self.mean:+.2f} ± {self.sd:.2f} points over {self.n} seeds"
         if self.equal:
             return f"{text}, the same in each: not shown to differ."
-        near = min(abs(self.low), abs(self.high)) < 0.005  # an end that two digits call zero
-        low, high = (f"{end:+.{4 if near else 2}f}" for end in (self.low, self.high))
-        text += f" (95 % interval {low} to {high}, which"
+        text += f" (95 % interval {_end(self.low)} to {_end(self.high)}, which"
         if self.sign:
             return f"{text} leaves zero out): {'higher' if self.mean > 0 else 'lower'}."
         return f"{text} holds zero): not shown to differ."
@@ -276,6 +273,16 @@ def _name(run: dict[str, Any], metric: str) -> str | None:
     if metric in run["metrics"]:
         return metric
     return next((name for name in run["metrics"] if name.startswith(f"{metric}@")), None)
+
+
+def _signed(value: float, digits: int = 2) -> str:
+    """A difference as text; what rounds to nothing is +0.00, never -0.00."""
+    return f"{round(value, digits) + 0:+.{digits}f}"
+
+
+def _end(value: float) -> str:
+    """The end of an interval as text, with more digits where two would hide its sign."""
+    return _signed(value, 4 if 5e-5 <= abs(value) < 0.005 else 2)
 
 
 def _git(where: Path, *arguments: str) -> str | None:

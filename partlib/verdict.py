@@ -6,11 +6,14 @@ and calls a difference one only where the 95 % interval of its mean leaves zero 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from partlib.paper import METHODS, NOT_RUN
+from partlib.paper import NOT_RUN
+from partlib.questions import CONTROLS, MAP, Question
 from partlib.results import Spread, paired
 
 Finding = Literal[
@@ -24,41 +27,10 @@ Finding = Literal[
     "not run",
 ]
 Runs = Sequence[dict[str, Any]]
-Question = tuple[str, str, str, str]
-"""Two labels, their names in words, and what differs between them."""
 
 MARGIN = 0.5
 """Points: an accuracy has held where its interval leaves out a loss of so much. A convention, set
 after most runs had been seen."""
-
-CLAIM: tuple[Question, ...] = (
-    ("part", "at", "PART − AT", "map and amount"),
-    ("part-s10", "at", "PART (s=10) − AT", "map and amount, later"),
-    ("part-trades", "trades", "PART-T − TRADES", "map and amount"),
-    ("part-trades-s10", "trades", "PART-T (s=10) − TRADES", "map and amount, later"),
-    ("part-mart", "mart", "PART-M − MART", "map and amount"),
-    ("part-mart-s10", "mart", "PART-M (s=10) − MART", "map and amount, later"),
-)
-"""What the paper compares: PART around a method, and the method."""
-
-CONTROLS: tuple[Question, ...] = (
-    ("part", "at-like-part", "PART − equal mean", "the map, and steps within it"),
-    ("part", "part-shuffled", "PART − shuffled", "whose map it is"),
-    ("part", "part-random", "PART − random", "the map's shape and place"),
-    ("part-oracle", "at-like-part-oracle", "true mask − equal mean", "the object's own mask"),
-    ("part-inverted", "at-like-part-inverted", "inverted − equal mean", "a map turned round"),
-    ("part-published", "at-like-part-published", "published rule − equal mean", "that rule's map"),
-)
-"""What the paper does not compare: PART's map against others, at equal mean budgets."""
-
-ROUNDING: tuple[Question, ...] = (
-    ("part-xgrad_cam", "part", "PART (s=1) by other sums − PART (s=1)", ""),
-    *((f"{key}-fp32", key, f"{name} in float32 − {name}", "") for name, key in METHODS.items()),
-)
-"""A method against itself: other sums and threads, or float32 in place of bfloat16."""
-
-MAP = 3
-"""The first so many of `CONTROLS` say whether the map matters."""
 
 ON_THE_MAP = {
     "better": "**The map matters**: PART is better than each control that has its mean budget.",
@@ -168,48 +140,33 @@ def compare(
     ]
 
 
-def in_float32(questions: Sequence[Question]) -> list[Question]:
-    """The same questions of runs that were trained in float32, whose labels end in "-fp32"."""
-    return [
-        (f"{ours}-fp32", f"{theirs}-fp32", f"{name}, float32", isolates)
-        for ours, theirs, name, isolates in questions
-    ]
-
-
-def on_the_claim(comparisons: Sequence[Comparison]) -> str:
-    """One paragraph on the paper's claim, that natural accuracy rises and robustness holds.
+def on_the_claim(comparisons: Sequence[Comparison]) -> dict[str, int]:
+    """How the paper's claim fared, that natural accuracy rises and robust accuracy holds.
 
     Args:
         comparisons: of `CLAIM`, by `compare`.
 
+    Returns:
+        A row of counts: "pairs" that were run with several seeds; "natural higher" and so on, by
+        intervals that leave zero out; then "in line" with the claim, natural accuracy higher and
+        robust accuracy not lower, with less than `MARGIN` points lost by its interval; "against"
+        it, one of the two lower; and left "open".
+
     Raises:
         ValueError: there are none.
     """
-    ran = _ran(comparisons)
-    if not ran:
-        return (
-            f"Whether PART improves on the method that it wraps: **{NOT_RUN}** with several seeds."
-        )
-    text = (
-        f"PART was compared with the method that it wraps in **{len(ran)}** of "
-        f"{len(comparisons)} pairs. "
-    )
-    for accuracy in ("natural", "robust"):
-        signs = [getattr(c, accuracy).sign for c in ran]
-        text += (
-            f"{accuracy.capitalize()} accuracy is higher in {signs.count(1)}, lower in "
-            f"{signs.count(-1)}, not shown to differ in {signs.count(0)}. "
-        )
-    pairs = [(c.natural, c.robust) for c in ran if c.natural and c.robust]
+    pairs = [(c.natural, c.robust) for c in _ran(comparisons) if c.natural and c.robust]
+    counts = {"pairs": len(pairs)}
+    for i, accuracy in enumerate(("natural", "robust")):
+        signs = [pair[i].sign for pair in pairs]
+        counts |= {
+            f"{accuracy} {word}": signs.count(s) for word, s in (("higher", 1), ("lower", -1))
+        }
     held = sum(
         natural.sign == 1 and robust.sign >= 0 and _held(robust) for natural, robust in pairs
     )
     against = sum(-1 in (natural.sign, robust.sign) for natural, robust in pairs)
-    return (
-        f"{text}In line with the claim, natural accuracy higher and robust accuracy not lower, "
-        f"with less than {MARGIN} points lost by the interval: **{held} of {len(ran)}**. Against "
-        f"it, one of the two lower: **{against}**. Left open: **{len(ran) - held - against}**."
-    )
+    return counts | {"in line": held, "against": against, "open": len(pairs) - held - against}
 
 
 def on_the_map(comparisons: Sequence[Comparison]) -> str:
@@ -221,6 +178,37 @@ def on_the_map(comparisons: Sequence[Comparison]) -> str:
     Raises:
         ValueError: there are none.
     """
+    deciding = comparisons[:MAP]
+    verdict = _of_the_map(comparisons)
+    if any(c.finding in ("not run", "one seed") for c in deciding):
+        return verdict
+    details = [f"{c.name} ({c.seeds} seeds): {_words(c)}" for c in deciding]
+    return f"{verdict} In points, {'; '.join(details)}.{_unseen(deciding)}"
+
+
+def in_short(
+    claims: Mapping[str, Sequence[Comparison]], maps: Mapping[str, Sequence[Comparison]]
+) -> list[str]:
+    """The verdict in a few sentences.
+
+    Args:
+        claims: comparisons of `CLAIM`, by the words that say of which runs.
+        maps: comparisons of `CONTROLS`, by the words that say of which runs.
+    """
+    said = []
+    for of, comparisons in claims.items():
+        n = on_the_claim(comparisons)
+        said.append(
+            f"The claim, {of}: of {n['pairs']} pairs natural accuracy is higher in "
+            f"{n['natural higher']} and lower in {n['natural lower']}, robust accuracy higher in "
+            f"{n['robust higher']} and lower in {n['robust lower']}. In line with the claim are "
+            f"**{n['in line']}**, against it **{n['against']}**, and **{n['open']}** are left open."
+        )
+    return said + [f"The cause, {of}. {_of_the_map(some)}" for of, some in maps.items()]
+
+
+def _of_the_map(comparisons: Sequence[Comparison]) -> str:
+    """What the first `MAP` comparisons say together."""
     _ran(comparisons)
     deciding = comparisons[:MAP]
     missing = [c.name for c in deciding if c.finding in ("not run", "one seed")]
@@ -232,18 +220,21 @@ def on_the_map(comparisons: Sequence[Comparison]) -> str:
             findings = {unsure}
     opposed = any({1, -1} <= set(signs) for signs in zip(*(c.signs for c in deciding), strict=True))
     alike = findings.pop() if len(findings) == 1 and not opposed else "mixed"
-    details = [f"{c.name} ({c.seeds} seeds): {_words(c)}" for c in deciding]
-    return f"{ON_THE_MAP[alike]} In points, {'; '.join(details)}.{_unseen(deciding)}"
+    return ON_THE_MAP[alike]
 
 
-def by_chance(comparisons: Sequence[Comparison]) -> str:
+def by_chance(differences: Sequence[Comparison | Spread | None]) -> str:
     """How many intervals leave zero out, and how many would if nothing differed.
 
     Args:
-        comparisons: any, by `compare`.
+        differences: comparisons, by `compare`, or differences, by `results.paired`.
     """
-    spreads = [s for c in comparisons for s in (c.natural, c.robust) if s is not None and s.n > 1]
-    apart = [s for s in spreads if not s.equal]
+    spreads = [
+        s
+        for d in differences
+        for s in ((d.natural, d.robust) if isinstance(d, Comparison) else (d,))
+    ]
+    apart = [s for s in spreads if s is not None and s.n > 1 and not s.equal]
     found = sum(s.sign != 0 for s in apart)
     return (
         f"Of {len(apart)} intervals {found} leave{'s' * (found == 1)} zero out. "
@@ -266,9 +257,11 @@ def of_rounding(comparisons: Sequence[Comparison]) -> str:
         return f"What rounding alone does: **{NOT_RUN}** with several seeds."
     found = [(s, c.name) for c in ran for s in (c.natural, c.robust) if s]
     largest, name = max(found, key=lambda one: abs(one[0].mean))
+    typical = math.sqrt(statistics.fmean(s.mean**2 for s, _ in found))
     return (
-        f"Where rounding alone differs: {by_chance(ran)} The largest of these mean differences is "
-        f"**{largest.mean:+.2f} points** ({name}, {largest.n} seeds): so much rounding has done."
+        f"Where rounding alone differs: {by_chance(ran)} The mean differences are typically "
+        f"**{typical:.2f} points** (root mean square) to either side, and the largest of the "
+        f"{len(found)} is **{largest.mean:+.2f}** ({name}, {largest.n} seeds)."
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partlib import at_curve
+from partlib import at_curve, results
 
 BUDGETS = {"at-eps4": 4.0, "uniform-6.5": 6.5, "at": 8.0, "at-like-part-low4": 5.25, "at-eps12": 12}
 LUCK = {0: (0.0, 0.0), 1: (0.4, -0.6), 2: (-0.2, 0.9)}
@@ -62,6 +62,32 @@ def test_two_budgets_make_a_line() -> None:
     (x, y), (u, v) = on_curve(8.0), on_curve(4.0)
     expected = 50.0 - np.interp(92.0, [x, u], [y, v])
     assert at_curve.heights(some, "part") == pytest.approx(dict.fromkeys(LUCK, expected), abs=1e-3)
+
+
+def test_another_curve_can_be_asked_for() -> None:
+    natural, held = on_curve(7.0)
+    some = runs((natural, held))
+    assert at_curve.heights(some, "part") == pytest.approx(dict.fromkeys(LUCK, 0.0), abs=1e-3)
+    line = at_curve.heights(some, "part", degree=1)
+    assert all(height > 0.2 for height in line.values()), "a line lies below a bent curve"
+    ends = [run for run in some if run["label"] in ("at-eps4", "at", "part")]
+    near = at_curve.heights(some, "part", span=(3.9, 8.1), degree=1)
+    assert near != line
+    (row,) = at_curve.rows(some, {"part": "PART"}, degree=1)
+    assert row["height"] == results.spread(list(line.values())).interval()
+    assert at_curve.heights(ends, "part", degree=3) == at_curve.heights(ends, "part")
+
+
+def test_in_short_names_what_lies_off_the_curve() -> None:
+    table = [
+        {"method": "0/255", "finding": "below"},
+        {"method": "2/255", "finding": "below"},
+        {"method": "4/255", "finding": "not shown to differ"},
+        {"method": "5/255", "finding": "not run"},
+    ]
+    assert at_curve.in_short(table) == (
+        "Above its curve: none. Below it: 0/255, 2/255. Not shown to differ from it: 4/255."
+    )
 
 
 def test_two_labels_of_one_budget_are_no_curve() -> None:

@@ -218,7 +218,10 @@ def test_an_end_close_to_zero_is_not_printed_as_zero() -> None:
     assert (f"{found.low:+.2f}", found.sign) == ("-0.04", 0)
     near = results.spread([0.1, 0.2, 0.2, 0.0005 + 0.1])
     near = results.Spread(near.mean, near.sd, near.n, 0.0004, near.high)
-    assert "interval +0.0004 to +" in near.sentence()
+    assert "interval +0.0004 to +0.24, which" in near.sentence()
+    assert near.interval() == "+0.15 (+0.0004 to +0.24)"
+    dust = results.Spread(-0.2, 0.1, 3, -0.4, -1e-9)
+    assert dust.interval() == "-0.20 (-0.40 to +0.00)"
 
 
 def test_two_runs_of_one_seed_are_refused() -> None:

@@ -43,6 +43,20 @@ def test_plane_takes_spreads_that_are_known(drawn):
     assert "1 sd" in ax.get_legend().get_title().get_text()
 
 
+def test_plane_fills_the_second_of_a_pair(drawn):
+    words = {"xlabel": "natural", "ylabel": "robust", "alt": "a"}
+    points = {"AT, paper": (89, 55), "PART, paper": (90, 54), "PART, here": (91, 53)}
+    show.draw_plane({}, points, pairs={"PART, here": "PART, paper"}, **words)
+    marks = {c.get_label(): c[0] for c in drawn[0].axes[0].containers}
+    at, theirs, ours = (marks[name] for name in points)
+    assert ours.get_color() == theirs.get_color() != at.get_color()
+    assert ours.get_marker() == theirs.get_marker() != at.get_marker()
+    assert theirs.get_markerfacecolor() == "none" != ours.get_markerfacecolor()
+    for pairs in ({"AT, here": "AT, paper"}, {"AT, paper": "MART"}, {"AT, paper": "AT, paper"}):
+        with pytest.raises(ValueError, match="pairs must be of a point and another, found 'AT"):
+            show.draw_plane({}, points, pairs=pairs, **words)
+
+
 @pytest.mark.parametrize(
     ("lines", "points", "message"),
     [

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from partlib import verdict
+from partlib import questions, verdict
+from partlib.questions import CLAIM, CONTROLS
 from partlib.results import paired, spread
-from partlib.verdict import CLAIM, CONTROLS, Comparison
+from partlib.verdict import Comparison
 
 LABELS = {label for ours, theirs, *_ in (*CLAIM, *CONTROLS) for label in (ours, theirs)}
 Shifts = dict[str, tuple[float, float]]
@@ -68,8 +69,8 @@ def test_comparisons_are_paired_by_seed_and_of_the_suffix() -> None:
     low = {label if label in ("at", "trades", "mart") else f"{label}-low4" for label in LABELS}
     measured = runs({"part-low4": (3.0, -2.0)}, labels=low)
     assert all(c.finding == "not run" for c in verdict.compare(measured, CONTROLS))
-    for questions in (CLAIM, CONTROLS):
-        found = verdict.compare(measured, questions, suffix="-low4")
+    for asked in (CLAIM, CONTROLS):
+        found = verdict.compare(measured, asked, suffix="-low4")
         assert all(c.finding != "not run" for c in found)
     (first, *_) = verdict.compare(measured, CLAIM, suffix="-low4")
     assert first.natural == paired(measured, "part-low4", "at", "natural")
@@ -77,17 +78,13 @@ def test_comparisons_are_paired_by_seed_and_of_the_suffix() -> None:
     assert verdict.compare(measured, CLAIM, suffix="-low4", robust="aa")[0].finding == "not run"
 
 
-def on_the_claim(shifts: Shifts, **settings: Any) -> str:
+def on_the_claim(shifts: Shifts, **settings: Any) -> dict[str, int]:
     return verdict.on_the_claim(verdict.compare(runs(shifts, **settings), CLAIM))
 
 
-def counted(text: str) -> tuple[int, ...]:
+def counted(row: dict[str, int]) -> tuple[int, ...]:
     """In line with the claim, against it, left open."""
-    found = re.search(
-        r"interval: \*\*(\d) of \d\*\*.* lower: \*\*(\d)\*\*.* open: \*\*(\d)\*\*", text
-    )
-    assert found
-    return tuple(map(int, found.groups()))
+    return row["in line"], row["against"], row["open"]
 
 
 def on_the_map(shifts: Shifts, **settings: Any) -> str:
@@ -100,7 +97,7 @@ PARTS = {ours: (3.0, 0.5) for ours, *_ in CLAIM}
 def test_float32_is_compared_with_float32() -> None:
     labels = {f"{label}-fp32" for label in LABELS}
     some = runs({"part-fp32": (2.0, 0.0)}, labels=labels) + runs({"at": (9.0, 0.0)})
-    (found,) = verdict.compare(some, verdict.in_float32(CLAIM[:1]))
+    (found,) = verdict.compare(some, questions.in_float32(CLAIM[:1]))
     assert found.name == "PART − AT, float32"
     assert found.natural == paired(some, "part-fp32", "at-fp32", "natural")
     assert found.natural is not None
@@ -108,21 +105,20 @@ def test_float32_is_compared_with_float32() -> None:
 
 
 def test_the_claim_follows_the_figures() -> None:
-    text = on_the_claim(PARTS)
-    assert "**6** of 6 pairs. Natural accuracy is higher in 6, lower in 0, not shown" in text
+    row = on_the_claim(PARTS)
     signs = [c.robust.sign for c in verdict.compare(runs(PARTS), CLAIM) if c.robust]
-    assert f"Robust accuracy is higher in {signs.count(1)}, lower in 0, not shown" in text
-    assert counted(text) == (6, 0, 0)
+    assert (row["pairs"], row["natural higher"], row["natural lower"]) == (6, 6, 0)
+    assert (row["robust higher"], row["robust lower"]) == (signs.count(1), 0)
+    assert counted(row) == (6, 0, 0)
     assert counted(on_the_claim(dict.fromkeys(PARTS, (3.0, 3.0)))) == (6, 0, 0)
-    text = on_the_claim(PARTS | {"part": (3.0, -3.0)})
-    assert "lower in 1, not shown to differ in" in text
-    assert counted(text) == (5, 1, 0)
+    row = on_the_claim(PARTS | {"part": (3.0, -3.0)})
+    assert row["robust lower"] == 1
+    assert counted(row) == (5, 1, 0)
     for shift, against in {(0.0, 0.0): 0, (-3.0, 0.0): 6, (3.0, -3.0): 6, (0.0, 3.0): 0}.items():
         assert counted(on_the_claim(dict.fromkeys(PARTS, shift))) == (0, against, 6 - against)
-    assert on_the_claim(PARTS, seeds=1).endswith(": **not run** with several seeds.")
-    text = on_the_claim(PARTS, labels={"part", "at"})
-    assert "**1** of 6 pairs" in text
-    assert counted(text) == (1, 0, 0)
+    assert set(on_the_claim(PARTS, seeds=1).values()) == {0}
+    row = on_the_claim(PARTS, labels={"part", "at"})
+    assert (row["pairs"], *counted(row)) == (1, 1, 0, 0)
 
 
 def test_few_seeds_leave_the_claim_open() -> None:
@@ -177,6 +173,19 @@ def test_the_map_follows_the_figures() -> None:
     assert on_the_map({"part-oracle": (9.0, 9.0)}) == nothing
 
 
+def test_in_short_is_what_the_long_verdict_says() -> None:
+    some = runs(PARTS | {"part": (3.0, -3.0)})
+    claims, maps = verdict.compare(some, CLAIM), verdict.compare(some)
+    one, other = verdict.in_short({"on digits": claims}, {"at 7/255": maps})
+    assert one.startswith("The claim, on digits: of 6 pairs natural accuracy is higher in 6 and")
+    assert "lower in 1. In line with the claim are **5**, against it **1**, and **0**" in one
+    headline = other.removeprefix("The cause, at 7/255. ")
+    assert headline.startswith("**The map moves the trade-off**")
+    assert verdict.on_the_map(maps).startswith(f"{headline} In points, ")
+    (missing,) = verdict.in_short({}, {"nowhere": verdict.compare([])})
+    assert missing.startswith("The cause, nowhere. Whether the map matters: **not run**")
+
+
 @pytest.mark.parametrize("missing", ["at-like-part", "part-shuffled", "part-random"])
 def test_a_missing_control_is_named(missing: str) -> None:
     text = on_the_map({"part": (3.0, 0.0)}, labels=LABELS - {missing})
@@ -194,6 +203,9 @@ def test_false_alarms_are_counted() -> None:
     assert "Of 0 intervals 0 leave zero" in verdict.by_chance(verdict.compare([]))
     one = [Comparison("a − b", "all", differs(3.0), differs(0.0))]
     assert "Of 2 intervals 1 leaves zero" in verdict.by_chance(one)
+    assert verdict.by_chance([differs(3.0), differs(0.0), None, spread([1.0])]) == (
+        verdict.by_chance(one)
+    )
 
 
 def test_rounding_is_the_yardstick() -> None:
@@ -201,10 +213,11 @@ def test_rounding_is_the_yardstick() -> None:
     large = Comparison("b in float32 − b", "", differs(0.1), differs(-1.3))
     text = verdict.of_rounding([small, large])
     assert f"Where rounding alone differs: {verdict.by_chance([small, large])}" in text
-    assert "**-1.30 points** (b in float32 − b, " in text
-    assert "**-0.40 points**" in verdict.of_rounding([small])
+    assert "largest of the 4 is **-1.30** (b in float32 − b, 5 seeds)" in text
+    assert "typically **0.69 points**" in text  # of 0.2, 0.4, 0.1 and 1.3
+    assert "typically **0.32 points**" in verdict.of_rounding([small])
     assert "**not run**" in verdict.of_rounding([Comparison("a − a", "", None, None)])
-    assert {ours for ours, *_ in verdict.ROUNDING} >= {"at-fp32", "part-mart-s10-fp32"}
+    assert {ours for ours, *_ in questions.ROUNDING} >= {"at-fp32", "part-mart-s10-fp32"}
 
 
 def test_no_comparison_is_refused() -> None:

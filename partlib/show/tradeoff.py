@@ -23,6 +23,7 @@ def draw_plane(
     xlabel: str,
     ylabel: str,
     sd: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+    pairs: Mapping[str, str] = MappingProxyType({}),
     alt: str,
 ) -> Picture:
     """Draw two measures against each other: settings of a method as a line, others as points.
@@ -34,11 +35,16 @@ def draw_plane(
         xlabel: what x is, with its unit.
         ylabel: what y is, with its unit.
         sd: the standard deviations of x and y, by point, of those that are one figure each.
+        pairs: points that look like another, filled where that one is hollow.
         alt: what the figure shows, for a reader who cannot see it.
 
     Raises:
-        ValueError: for an empty alt text, nothing to draw, or values that are not finite.
+        ValueError: for an empty alt text, nothing to draw, pairs of other than points, or values
+            that are not finite.
     """
+    for name, like in pairs.items():
+        if name not in points or like not in points or like in pairs:
+            raise ValueError(f"pairs must be of a point and another, found {name!r} and {like!r}")
     walks = {name: _each(f"lines[{name!r}]", line) for name, line in lines.items() if line}
     beside = _each("points", points)
     if not walks and not beside:
@@ -56,13 +62,16 @@ def draw_plane(
             for (setting, pair), mean in zip(settings.items(), means, strict=True):
                 _mark(ax, pair, (0.0, 0.0), "o", markersize=4, **look)
                 ax.annotate(setting, mean, **place, **look)
-        for i, (name, pair) in enumerate(beside.items()):
+        alone = [name for name in beside if name not in pairs]
+        for name, pair in beside.items():
+            i = alone.index(pairs.get(name, name))
             look = {"color": colours[(i + len(walks)) % len(colours)], "label": name}
+            look |= {"markerfacecolor": look["color"]} if name in pairs else {}
             _mark(ax, pair, sd.get(name, (0.0, 0.0)), MARKERS[i % len(MARKERS)], **look)
         ax.set(xlabel=xlabel, ylabel=ylabel)
         ax.margins(0.1)
-        pairs = [*beside.values(), *(pair for some in walks.values() for pair in some.values())]
-        seeds = bool(sd) or any(len(values) > 1 for pair in pairs for values in pair)
+        all_ = [*beside.values(), *(pair for some in walks.values() for pair in some.values())]
+        seeds = bool(sd) or any(len(values) > 1 for pair in all_ for values in pair)
         legend(ax, "means, bars: ± 1 sd over seeds" if seeds else "")
         return finish(figure, alt)
 
