@@ -1,6 +1,7 @@
 """The commands about images: what they write, and what they say of it."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,20 @@ def test_attack_says_what_it_did(
     assert text.endswith("written to digit-attacked/: image.png, adversarial.png, "
                          "perturbation.png, figure.png\n")  # fmt: skip
     assert len(list((tmp_path / "digit-attacked").iterdir())) == 4
+
+
+def test_what_was_written_before_is_kept_unless_it_is_named(
+    digit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command, first in {"attack": "digit-attacked", "cam": "digit-cam.png"}.items():
+        for name in (first, first.replace(".png", "") + "-2" + ".png" * first.endswith(".png")):
+            said = invoke(command, str(digit), *["--attack", "fgsm"] * (command == "attack")).stdout
+            assert re.search(rf"^written to {re.escape(name)}(/:|$)", said, re.MULTILINE)
+            assert Path(name).exists()
+    before = Path("digit-cam.png").read_bytes()
+    invoke("cam", str(digit), "--cam", "layer_cam", "--out", "digit-cam.png")
+    assert Path("digit-cam.png").read_bytes() != before
 
 
 def test_a_label_is_a_name_or_a_number(digit: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,7 +42,8 @@ def attack(
     ] = None,
     resize: Resize = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write to [default: IMAGE-attacked].")
+        Path | None,
+        typer.Option(help="Folder to write to [default: IMAGE-attacked, or with the next number]."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -53,11 +55,11 @@ def attack(
 
     For example:
 
-    python -m partlib attack digit.png
+    python -m partlib attack photo.jpg --resize --model cifar10-at
 
-    python -m partlib attack digit.png --model natural --attack fgsm --eps 2 --label seven
+    python -m partlib attack photo.jpg --resize --model cifar10-at --steps 50 --label dog
 
-    python -m partlib attack photo.jpg --resize --model cifar10-at --steps 50
+    python -m partlib attack seven.png --model natural --attack fgsm --eps 2
     """
     if name == "natural":
         raise ValueError("attack: fgsm, pgd, mma or aa is needed, found 'natural'")
@@ -86,7 +88,7 @@ def attack(
         labels=[(_words(before), _words(after))],
         k=k,
     )
-    folder = out or Path(f"{image.stem}-attacked")
+    folder = out or free(f"{image.stem}-attacked")
     pictures = {
         "image": _png(pixels),
         "adversarial": _png(adversarial),
@@ -126,7 +128,8 @@ def cam(
     ] = None,
     resize: Resize = False,
     out: Annotated[
-        Path | None, typer.Option(help="File to write [default: IMAGE-cam.png].")
+        Path | None,
+        typer.Option(help="File to write [default: IMAGE-cam.png, or with the next number]."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -134,9 +137,9 @@ def cam(
 
     For example:
 
-    python -m partlib cam digit.png
+    python -m partlib cam photo.jpg --resize --model cifar10-at
 
-    python -m partlib cam photo.jpg --resize --model natural --cam layer_cam --target three
+    python -m partlib cam seven.png --model natural --cam layer_cam --target three
     """
     if name not in maps.CAMS:
         raise ValueError(f"cam: one of {', '.join(maps.CAMS)} is needed, found {name!r}")
@@ -154,7 +157,7 @@ def cam(
         columns=3,
         scale="CAM",
     )
-    path = out or Path(f"{image.stem}-cam.png")
+    path = out or free(f"{image.stem}-cam", ".png")
     files = write({"figure": path}, {"figure": figure.png})
     row, column = divmod(int(heat[0].argmax()), heat.shape[2])
     record = {
@@ -252,6 +255,12 @@ def _png(pixels: Tensor) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy()).save(file, "PNG")
     return file.getvalue()
+
+
+def free(stem: str, suffix: str = "") -> Path:
+    """A path here that nothing has yet: the name, or the name with the next number."""
+    names = (f"{stem}{f'-{i}' * (i > 1)}{suffix}" for i in count(1))
+    return next(path for path in map(Path, names) if not path.exists())
 
 
 def write(paths: dict[str, Path], pictures: dict[str, bytes]) -> dict[str, str]:
