@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from experiments.children import Children
 from experiments.limits import TimeUp, fits
 from experiments.measurements import KEYS, can_measure
 from experiments.plans import ROOT, Grid, Plan
@@ -91,6 +91,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 print(f"{label} seed {seed}: {error}", file=sys.stderr)
                 raise typer.Exit(1) from None
             return
+        children = Children()
         started: list[str] = []
         failed: list[str] = []
 
@@ -112,7 +113,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
             call += f" --threads {threads}" if threads else ""
             call += f" --beside {jobs}" if jobs > 1 else ""
             call += f" --only {only}" if only else ""
-            if subprocess.run([sys.executable, *call.split()], cwd=ROOT).returncode:
+            if children.run([sys.executable, *call.split()], cwd=ROOT):
                 failed.append(name)
 
         for i, plans in enumerate(groups):
@@ -131,7 +132,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
             if show:
                 print(*(f"{name} --seed {seed}\n" for _, name, seed in todo), sep="", end="")
                 continue
-            with ThreadPoolExecutor(jobs) as pool:
+            with children, ThreadPoolExecutor(jobs) as pool:
                 list(pool.map(one, todo))
         if failed:
             print("failed:", *dict.fromkeys(failed), sep="\n", file=sys.stderr)

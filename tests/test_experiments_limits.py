@@ -2,16 +2,17 @@
 
 import json
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from experiments import agreement, command, measurements, plans
+from experiments.children import Children
 from experiments.limits import TimeUp
 from experiments.plans import Grid, Plan
 
@@ -20,15 +21,12 @@ from experiments.plans import Grid, Plan
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The words of each process that would be started; those of seed 1 of "at" would fail."""
     found: list[list[str]] = []
-    run = subprocess.run
 
-    def call(words: list[str], **settings: Any) -> Any:
-        if words[1] != "-m":  # git, for a result's commit
-            return run(words, **settings)
+    def run(_: Children, words: list[str], cwd: Path) -> int:
         found.append(words)
-        return subprocess.CompletedProcess(words, int(words[5:8] == ["at", "--seed", "1"]))
+        return int(words[5:8] == ["at", "--seed", "1"])
 
-    monkeypatch.setattr(command.subprocess, "run", call)
+    monkeypatch.setattr(Children, "run", run)
     return found
 
 
