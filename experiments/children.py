@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -18,7 +19,7 @@ class Children:
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
-        self._ended = False
+        self._ended = threading.Event()
 
     def __enter__(self) -> Children:
         self._before = signal.signal(signal.SIGTERM, self._end)
@@ -34,11 +35,11 @@ class Children:
 
     def run(self, words: Sequence[str], *, cwd: Path) -> int:
         """The exit status of a command, which is not started any more after the end."""
-        if self._ended:
+        if self._ended.is_set():
             return 128 + signal.SIGTERM
         with subprocess.Popen(words, cwd=cwd) as child:
             self._running.add(child)
-            if self._ended:  # since it was asked
+            if self._ended.is_set():  # since it was asked
                 child.terminate()
             try:
                 return child.wait()
@@ -46,7 +47,7 @@ class Children:
                 self._running.discard(child)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        self._ended = True
+        self._ended.set()
         for child in [*self._running]:
             child.terminate()
         raise SystemExit(128 + number)
