@@ -55,7 +55,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
             str | None,
             typer.Option(help="Stop after so long, such as 9m, and train nothing twice."),
         ] = None,
-        jobs: Annotated[int, typer.Option(help="Of all: so many processes.")] = 1,
+        jobs: Annotated[int, typer.Option(help="Of all: so many processes.", min=1)] = 1,
         threads: Annotated[
             int | None,
             typer.Option(help="Of the processor, instead of the grid's; gives other bits.", min=1),

@@ -64,7 +64,7 @@ def device_name(device: torch.device) -> str:
 
 
 def read(folder: Path | str) -> list[dict[str, Any]]:
-    """All runs below a folder, in the order of their paths.
+    """All runs below a folder, in the order of their paths; other JSON files are left out.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -72,7 +72,8 @@ def read(folder: Path | str) -> list[dict[str, Any]]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"folder: no results at {folder}")
-    return [json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))]
+    found = [json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))]
+    return [each for each in found if isinstance(each, dict) and "label" in each]
 
 
 def folder(*parts: str) -> Path:

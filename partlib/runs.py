@@ -48,7 +48,8 @@ def run(
     Args:
         recipe: data set, network and configuration; its seed is the run's seed.
         method: how to train.
-        folder: where to write; a finished run there is replaced.
+        folder: where to write. A finished run there is not trained again: it is evaluated, and
+            its record keeps by what it was trained, and says by what it was evaluated.
         label: what runs that differ only in their seed are called; None is the method's name.
         command: the command that makes this run again, for the record.
         device: where to run; None is the GPU if there is one, else the CPU.
@@ -75,6 +76,7 @@ def run(
         test_set = test_set[: max_batches * recipe.config.batch_size]
     classes = len(train_set.class_names)
     model = models.build(recipe.network, classes, seed=recipe.config.seed).to(device)
+    checkpoints.check_writable(folder / "result.json", name="folder")
     resumed = (folder / "checkpoint.safetensors").exists()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -127,11 +129,38 @@ def run(
         "weights_sha256": checkpoints.weights_sha256(model),
     }
     weights, result = folder / "weights.safetensors", folder / "result.json"
+    record = _trained_by(result, record)
     for path in (weights, result):
         checkpoints.sweep(path)
     checkpoints.save_weights(model, weights)
     checkpoints.write_json(result, record)
     return record
+
+
+TRAINED_BY = ("command", "commit", "versions", "device", "threads", "peak_memory_mib", "resumed")
+
+
+def _trained_by(result: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """A record, which keeps of the one that is there how its weights came about, if it has them.
+
+    Raises:
+        ValueError: the file is no record.
+    """
+    if not (result.exists() and record.get("resumed")):
+        return record
+    try:
+        before = json.loads(result.read_text())
+        if before["weights_sha256"] != record["weights_sha256"]:
+            return record
+        kept = {key: before[key] for key in TRAINED_BY if key in before}
+        now = {key: record["seconds"][key] for key in ("evaluate", "this_process")}
+        kept["seconds"] = before["seconds"] | now
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"folder: {result} is no record of a run ({error!r})") from error
+    by = {key: record[key] for key in ("command", "commit", "device")}
+    evaluated = [{**by, "measured": list(record["metrics"])}]
+    rest = {key: value for key, value in record.items() if key not in TRAINED_BY}
+    return rest | kept | {"evaluated": evaluated}
 
 
 def train_or_load(

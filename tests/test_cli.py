@@ -365,3 +365,31 @@ def test_the_module_runs_as_a_command(tmp_path: Path) -> None:
     assert json.loads((folder / "result.json").read_text()) == record
     wanted = "python -m partlib train scene-digits at --n-train 32 --n-test 10 --epochs 1 --json"
     assert record["command"] == wanted
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_ctrl_c_says_so_and_whether_the_command_goes_on(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.data, "load", stop)
+    words = {"train": ["scene-digits", "natural"], "evaluate": ["at"]}[command]
+    monkeypatch.setattr(sys, "argv", ["partlib", command, *words])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 130
+    goes_on = "; the same command goes on from the last epoch" * (command == "train")
+    assert capsys.readouterr().err == f"partlib: stopped{goes_on}\n"
+
+
+def test_a_trial_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    invoke(
+        "train", "scene-digits", "natural", "--n-train", "32", "--n-test", "9", "--max-batches", "1"
+    )
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [
+        "scene-digits-small-natural-seed0-try"
+    ]
+    assert invoke("train", "scene-digits", "natural", *TINY).exit_code == 0

@@ -1,7 +1,9 @@
 """The commands about images: what they write, and what they say of it."""
 
 import json
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -229,9 +231,13 @@ def test_data_refuses_a_real_cut_unless_asked(svhn_root: Path, tmp_path: Path) -
             ["attack", "digit.png", "--attack", "mma", "--steps", "3"],
             "steps: mma takes none",
         ),
-        (["attack", "digit.png", "--steps", "0"], "attacks: "),
-        (["attack", "digit.png", "--eps", "-1"], "eps: values in [0, 1] are needed"),
-        (["attack", "digit.png", "--eps", "nan"], "eps: values in [0, 1] are needed"),
+        (["attack", "digit.png", "--steps", "0"], "steps: 1 or more are needed, found 0"),
+        (["attack", "digit.png", "--eps", "-1"], "eps: 0 to 255 is needed, in 1/255, found -1"),
+        (["attack", "digit.png", "--eps", "300"], "eps: 0 to 255 is needed, in 1/255, found 300"),
+        (["attack", "digit.png", "--eps", "nan"], "eps: 0 to 255 is needed, in 1/255, found nan"),
+        (["attack", "image.png", "--out", "."], "out: the image would be written over the image"),
+        (["cam", "digit.png", "--out", "digit.png"], "out: the figure would be written over the"),
+        (["cam", "digit.png", "--out", "pipe"], "out: a file is needed for the figure, pipe is"),
         (["attack", "digit.png", "--label", "ten"], "label: one of zero, one, "),
         (["attack", "digit.png", "--label", "10"], "label: one of zero, one, "),
         (["attack", "digit.png", "--out", "text.png"], "[Errno "),
@@ -253,6 +259,8 @@ def test_an_error_is_one_line_and_writes_nothing(
     (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "cut.png").write_bytes((tmp_path / "digit.png").read_bytes()[:300])
     image.resize((40, 33)).save(tmp_path / "large.png")
+    shutil.copy(tmp_path / "digit.png", tmp_path / "image.png")
+    os.mkfifo(tmp_path / "pipe")
     Image.new("RGBA", (32, 32), (9, 9, 9, 100)).save(tmp_path / "clear.png")
     Image.fromarray(np.full((32, 32), 999, np.uint16)).save(tmp_path / "deep.png")
     monkeypatch.chdir(tmp_path)

@@ -102,11 +102,13 @@ def test_read_gives_every_run_below_a_folder_in_order(tmp_path: Path) -> None:
     for name in ("b/s1", "a/s0", "b/s0"):
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        (folder / "result.json").write_text(json.dumps({"label": name}))
+        (folder / "result.json").write_text(json.dumps({"label": name, "metrics": {}}))
+        (folder / "times.json").write_text(json.dumps([name]))
+        (folder / "tables.json").write_text(json.dumps({"tables": {}}))
         (folder / ".result.json.7.part").write_text("{half")
         (folder / "weights.safetensors").write_bytes(b"")
     assert [run["label"] for run in results.read(tmp_path)] == ["a/s0", "b/s0", "b/s1"]
-    assert results.read(str(tmp_path / "a")) == [{"label": "a/s0"}]
+    assert results.read(str(tmp_path / "a")) == [{"label": "a/s0", "metrics": {}}]
     with pytest.raises(FileNotFoundError, match=r"folder: no results at .*nowhere"):
         results.read(tmp_path / "nowhere")
 

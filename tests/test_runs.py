@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from partlib import checkpoints, data, evaluation, models, runs, training, zoo
+from partlib import checkpoints, data, evaluation, models, results, runs, training, zoo
 from partlib.recipes import Recipe, recipe
 from partlib.runs import model_named, run, train_or_load
 
@@ -101,6 +102,34 @@ def test_a_run_that_was_cut_off_goes_on(
     assert len(found["history"]) == 2
     names = {"checkpoint.safetensors", "weights.safetensors", "result.json"}
     assert {path.name for path in tmp_path.iterdir()} == names, "nothing half-written is left"
+
+
+def test_a_finished_run_keeps_by_what_it_was_trained(
+    done: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, record = done
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    monkeypatch.setattr(results, "commit", lambda: "later")
+    method = TINY.method("part", eps_low=6 / 255)
+    settings = SIZES | {"n_test": 10, "command": "y", "attacks": ["natural", "fgsm"]}
+    found = run(TINY, method, folder=copy, **settings)
+    for key in runs.TRAINED_BY:
+        assert found.get(key) == record.get(key), key
+    assert found["seconds"]["train_cpu"] == record["seconds"]["train_cpu"]
+    assert found["seconds"]["this_process"] != record["seconds"]["this_process"]
+    assert (found["n_test"], list(found["metrics"])) == (10, ["natural", "fgsm"])
+    (by,) = found["evaluated"]
+    assert (by["command"], by["commit"], by["measured"]) == ("y", "later", ["natural", "fgsm"])
+    assert json.loads((copy / "result.json").read_text()) == found
+    (copy / "result.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"^folder: .*result\.json is no record of a run"):
+        run(TINY, method, folder=copy, **settings)
+    (copy / "checkpoint.safetensors").unlink()
+    (copy / "result.json").write_text(json.dumps(record))
+    again = run(TINY, method, folder=copy, **settings)
+    assert (again["command"], again["commit"]) == ("y", "later"), "it was trained again"
+    assert "evaluated" not in again
 
 
 def test_memory_is_that_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def train(
     if base is not None:
         extra["base"] = base
     if eps_low is not None:
-        extra["eps_low"] = eps_low / 255
+        extra["eps_low"] = image.of_255("eps_low", eps_low)
     if refresh is not None:
         extra["refresh"] = refresh
         if refresh > 1 and not chosen.warmup:  # else the first maps are of an untrained network
@@ -125,12 +125,15 @@ def train(
     if record is not None and record.exists():
         raise typer.BadParameter(f"a file that is not there yet is needed, found {record}")
     made = chosen.method(method, **extra)
+    if record is not None:
+        checkpoints.check_writable(record, name="record")
     label = made.name
     if eps_low is not None:
         label += f"-low{eps_low:g}"
     if refresh is not None:
         label += f"-s{refresh}"
-    folder = out or Path("runs") / f"{dataset}-{model}-{label}-seed{seed}"
+    tried = "-try" * (max_batches is not None)  # else it would be in the way of the run
+    folder = out or Path("runs") / f"{dataset}-{model}-{label}-seed{seed}{tried}"
     with processes.started():
         found = runs.run(
             chosen,
@@ -196,7 +199,7 @@ def evaluate(
         net,
         test_set,
         attack or ["natural", "pgd20"],
-        eps=eps / 255,
+        eps=image.of_255("eps", eps),
         corruptions=corruptions.NAMES if with_corruptions else (),
         progress=True,
     )
@@ -247,6 +250,8 @@ def main() -> None:
     except (ValueError, OSError, FloatingPointError, ImportError) as error:
         print(f"partlib: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("partlib: stopped; the same command goes on from the last epoch", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # Ctrl-C, by way of typer
+            goes_on = "; the same command goes on from the last epoch" * (sys.argv[1] == "train")
+            print(f"partlib: stopped{goes_on}", file=sys.stderr)
+        raise

@@ -65,7 +65,9 @@ def attack(
         raise ValueError("attack: fgsm, pgd, mma or aa is needed, found 'natural'")
     if steps is not None and name != "pgd":
         raise ValueError(f"steps: {name} takes none, found {steps}")
-    budget = eps / 255
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps: 1 or more are needed, found {steps}")
+    budget = of_255("eps", eps)
     attacker = evaluation.attack_named(
         f"pgd{20 if steps is None else steps}" if name == "pgd" else name, eps=budget
     )
@@ -95,7 +97,7 @@ def attack(
         "perturbation": _png((128 + k * change).clamp(0, 255).to(torch.uint8)),
         "figure": figure.png,
     }
-    files = write({what: folder / f"{what}.png" for what in pictures}, pictures)
+    files = write({what: folder / f"{what}.png" for what in pictures}, pictures, image)
     record = {
         "model": model,
         "attack": name,
@@ -158,7 +160,7 @@ def cam(
         scale="CAM",
     )
     path = out or free(f"{image.stem}-cam", ".png")
-    files = write({"figure": path}, {"figure": figure.png})
+    files = write({"figure": path}, {"figure": figure.png}, image)
     row, column = divmod(int(heat[0].argmax()), heat.shape[2])
     record = {
         "model": model,
@@ -257,21 +259,39 @@ def _png(pixels: Tensor) -> bytes:
     return file.getvalue()
 
 
+def of_255(name: str, given: float) -> float:
+    """A budget that a reader gave in 1/255.
+
+    Raises:
+        ValueError: it is not between 0 and 255.
+    """
+    if not 0 <= given <= 255:  # NaN fails here too
+        raise ValueError(f"{name}: 0 to 255 is needed, in 1/255, found {given:g}")
+    return given / 255
+
+
 def free(stem: str, suffix: str = "") -> Path:
     """A path here that nothing has yet: the name, or the name with the next number."""
     names = (f"{stem}{f'-{i}' * (i > 1)}{suffix}" for i in count(1))
     return next(path for path in map(Path, names) if not path.exists())
 
 
-def write(paths: dict[str, Path], pictures: dict[str, bytes]) -> dict[str, str]:
+def write(
+    paths: dict[str, Path], pictures: dict[str, bytes], source: Path | None = None
+) -> dict[str, str]:
     """Write pictures by name, and say where they are.
 
     Raises:
-        ValueError: a folder is where a picture should be.
+        ValueError: a folder or a device is where a picture should be, or the image that they are
+            made from.
     """
     for what, path in paths.items():
         if path.is_dir():
             raise ValueError(f"out: a file is needed for the {what}, {path} is a folder")
+        if path.exists() and not path.is_file():
+            raise ValueError(f"out: a file is needed for the {what}, {path} is none")
+        if source is not None and path.exists() and path.samefile(source):
+            raise ValueError(f"out: the {what} would be written over the image, {path}")
     for what, path in paths.items():
         write_bytes(path, pictures[what])
     return {what: str(path) for what, path in paths.items()}
