@@ -1,8 +1,10 @@
 """The committed notebooks are in step with the chapters, and whole."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import nbformat
 import pytest
 import yaml
@@ -175,6 +177,17 @@ def test_default_scale_is_read_from_the_parameters_cell(source: str, scale: str 
     assert notebooks.default_scale(nbformat.v4.new_notebook(cells=[cell])) == scale
     cell.metadata.tags = []
     assert notebooks.default_scale(nbformat.v4.new_notebook(cells=[cell])) is None
+
+
+@each_chapter
+def test_a_chapter_saved_in_jupyterlab_changes_nothing(source: Path, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copy(source, tmp_path / "chapter.md")
+    manager = jupytext.TextFileContentsManager()
+    manager.root_dir = str(tmp_path)
+    notebook = manager.get("chapter.md")["content"]
+    manager.save({"type": "notebook", "format": "json", "content": notebook}, "chapter.md")
+    assert (tmp_path / "chapter.md").read_text() == source.read_text()
 
 
 CHAPTER = """\
