@@ -133,8 +133,8 @@ def in_short(table: Sequence[Mapping[str, str]]) -> str:
     found = {
         words: [row["method"] for row in table if row["finding"] == finding]
         for finding, words in {
-            "above": "Above its curve",
-            "below": "Below it",
+            "above": "Above the curve",
+            "below": "Below the curve",
             "not shown to differ": "Not shown to differ from it",
         }.items()
     }

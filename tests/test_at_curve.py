@@ -86,7 +86,7 @@ def test_in_short_names_what_lies_off_the_curve() -> None:
         {"method": "5/255", "finding": "not run"},
     ]
     assert at_curve.in_short(table) == (
-        "Above its curve: none. Below it: 0/255, 2/255. Not shown to differ from it: 4/255."
+        "Above the curve: none. Below the curve: 0/255, 2/255. Not shown to differ from it: 4/255."
     )
 
 

@@ -144,9 +144,9 @@ def _of(runs: list[dict[str, Any]], label: str) -> list[float]:
 def _in_short(runs: list[dict[str, Any]]) -> str:
     """At which of PART's budgets it lies above the curve of constant budgets, and at which below."""
     return _wrapped(
-        "In short, on digits: PART by its budget of unimportant pixels, 7/255 in the paper, beside "
-        "what adversarial training reaches with other constant budgets. (Above is more robust at "
-        f"the same natural accuracy.) {at_curve.in_short(at_curve.rows(runs, TURNED))}"
+        "In short, on digits: adversarial training with other constant budgets draws a curve of "
+        "natural and robust accuracy. PART beside it, by its budget of unimportant pixels, 7/255 "
+        f"in the paper: {at_curve.in_short(at_curve.rows(runs, TURNED))}"
     )
 
 
