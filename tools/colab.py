@@ -9,7 +9,7 @@ from partlib import __version__
 
 TAG = "colab"
 CELL = """\
-# On Colab: installs the book's library, not torch or numpy, and says what to expect.
+# On Colab: {what}
 # Elsewhere it does nothing.
 import importlib.util
 import subprocess
@@ -27,8 +27,15 @@ source = "partlib @ git+{address}@v{version}"
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
         subprocess.run(pip, check=True)
         importlib.invalidate_caches()"""
+WITH_PIP = "installs the book's library, not torch or numpy, and says what to expect."
 NO_ADDRESS = """\
-raise ImportError("install partlib {version} first: this notebook does not know where it is")"""
+raise ImportError(
+            "partlib {version} is not installed, and this copy was made without an address. "
+            "Make its wheel in the folder of the repository: pip wheel --no-deps . "
+            "Upload it under Files, then run: "
+            "%pip install --no-deps partlib-{version}-py3-none-any.whl"
+        )"""
+BY_HAND = "the book's library must be installed first. Then this says what to expect."
 
 
 def setup_cell(address: str) -> Any:
@@ -38,8 +45,9 @@ def setup_cell(address: str) -> Any:
         address: of the repository that the library is installed from, at the tag of its version;
             "" where there is none.
     """
-    install = (PIP if address else NO_ADDRESS).format(address=address, version=__version__)
-    source = CELL.format(install=install).rstrip()
+    what, install = (WITH_PIP, PIP) if address else (BY_HAND, NO_ADDRESS)
+    install = install.format(address=address, version=__version__)
+    source = CELL.format(what=what, install=install).rstrip()
     return nbformat.v4.new_code_cell(source, metadata={"tags": [TAG, "remove-cell"]})
 
 

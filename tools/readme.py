@@ -142,7 +142,7 @@ def _of(runs: list[dict[str, Any]], label: str) -> list[float]:
 
 
 def _in_short(runs: list[dict[str, Any]]) -> str:
-    """At which of PART's budgets it lies above the curve of constant budgets, and at which below."""
+    """At which of its budgets PART lies above the curve of constant ones, and at which below."""
     return _wrapped(
         "In short, on digits: adversarial training with other constant budgets draws a curve of "
         "natural and robust accuracy. PART beside it, by its budget of unimportant pixels, 7/255 "
