@@ -31,6 +31,10 @@ def test_every_notebook_begins_with_it() -> None:
 def test_it_is_short_and_knows_its_address(address: str) -> None:
     cell = colab.setup_cell(address)
     assert len(cell.source.splitlines()) < 20
+    assert max(map(len, cell.source.splitlines())) <= 100
+    assert cell.source.startswith(
+        "# On Colab: installs" if address else "# On Colab: the book's library must be installed"
+    )
     assert (f'"partlib @ git+{ADDRESS}@v{partlib.__version__}"' in cell.source) == bool(address)
     assert colab.address_in(nbformat.v4.new_notebook(cells=[cell])) == address
 
@@ -112,7 +116,9 @@ def test_on_colab_it_installs_the_library_alone(machine: Path, tmp_path: Path) -
 def test_without_an_address_it_says_so(machine: Path) -> None:
     done = run_cell(machine, "")
     assert done.returncode == 1
-    assert f"ImportError: install partlib {partlib.__version__} first" in done.stderr
+    wheel = f"partlib-{partlib.__version__}-py3-none-any.whl"
+    assert f"ImportError: partlib {partlib.__version__} is not installed" in done.stderr
+    assert f"Upload it under Files, then run: %pip install --no-deps {wheel}" in done.stderr
 
 
 def test_welcome_names_every_scale_that_the_machine_can_do(

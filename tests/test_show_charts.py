@@ -124,6 +124,13 @@ def test_surface_draws_heights_budget_and_walks(drawn):
     assert figure.axes[1].get_ylabel() == "loss"
 
 
+def test_surface_draws_a_budget_of_another_shape(drawn):
+    corners = [[1, 0], [0, 2], [-1, 0], [0, -2]]
+    SURFACE(box=None, outline=corners)
+    lines = {line.get_label(): line.get_xydata() for line in drawn[0].axes[0].get_lines()}
+    np.testing.assert_array_equal(lines["budget"], [*corners, corners[0]])  # closed
+
+
 def test_surface_takes_limits(drawn):
     SURFACE(limits=(-1, 9))
     assert drawn[0].axes[0].collections[0].get_clim() == (-1, 9)
@@ -136,6 +143,9 @@ def test_surface_takes_limits(drawn):
         ({"heights": np.full((2, 3), np.nan)}, "heights must hold finite"),
         ({"paths": {"w": [1, 2]}}, r"paths\['w'\] must be \(P, 2\)"),
         ({"paths": {"w": [[1, np.inf]]}}, r"paths\['w'\] must hold finite"),
+        ({"outline": [1, 2]}, r"outline must be \(P, 2\), found \(2,\)"),
+        ({"outline": [[1, np.nan]]}, "outline must hold finite"),
+        ({"outline": [[1, 2]], "box": (1, 1)}, "outline or box: one is enough, found both"),
     ],
 )
 def test_surface_refuses(settings, message):

@@ -30,7 +30,8 @@ def at_the_limit(answer: Any) -> None:
     """The share of values that change by eps, to within a hundredth of it."""
     delta = torch.tensor([[0.1, -0.1, 0.0995, -0.0985], [0.05, -0.05, -0.1, 0.1]])
     found = answer(delta, 0.1)
-    stub(found == 0)
+    stub(found == 0 and answer(3 * delta, 0.1) == 0)
+    need(found != 0, "values that change by eps itself count: compare with 0.99 eps")
     need(found <= 1, "a share is at most 1: take the mean of booleans")
     need(not near(found, 3 / 8), "values of delta below zero count too: take the size of a change")
     need(near(found, 5 / 8), "count the values with |delta| > 0.99 eps, over all values")
@@ -40,7 +41,8 @@ def at_the_limit(answer: Any) -> None:
 @exercise
 def by_luck(answer: Any) -> None:
     """The probability of at least k right guesses in n."""
-    stub(answer(3, 3) == 1)
+    stub(answer(3, 3) == 1 and answer(1, 3) == 1)
+    need(not near(answer(3, 3), 1), "at least k: add up j = k, ..., n")
     need(near(answer(0, 10), 1), "at least none is right for certain")
     need(not near(answer(3, 5), 10 / 32), "at least k, not exactly k: add up j = k, ..., n")
     need(not near(answer(3, 5), 6 / 32), "at least k: k itself belongs to the sum")
@@ -49,14 +51,33 @@ def by_luck(answer: Any) -> None:
         need(near(answer(k, n), expected), f"of {n} pairs at least {k}: {expected:.4f} is right")
 
 
+class _Answers(nn.Module):
+    """A network that gives its logits and no gradient, and counts the images it is shown."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.asked = model, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        need(not x.requires_grad, "the network gives its answers alone, and no gradient")
+        self.asked += len(x)
+        with torch.no_grad():
+            logits: Tensor = self.model(x)
+        return logits
+
+
 @exercise
 def by_asking(answer: Any) -> None:
     """An attack by queries alone."""
-    model = network()
+    model = _Answers(network())
     x, y = images(6, side=32)
     found = answer(model, x, y, EPS, questions=40, generator=torch.Generator().manual_seed(0))
     stub(same(found, x, atol=0))
     is_adversarial(found, x, EPS)
+    need(
+        model.asked <= (40 + 2) * len(x),  # two more, for the images as they are and at the end
+        "it asks more questions than were allowed: remember the margin of what was kept",
+    )
     with torch.no_grad():
         gain = attacks.margin(model(found), y) - attacks.margin(model(x), y)
     need(
@@ -174,9 +195,10 @@ def straight_through(answer: Any) -> None:
     expected = model(rounded)
     found = answer(model)(x)
     need(same(found, expected), "its logits must be those of the defence")
+    need(found.requires_grad, "no gradient is recorded")
     (gradient,) = torch.autograd.grad(found.sum(), x, allow_unused=True)
-    stub(gradient is None or not gradient.any())
     if gradient is None:
-        raise Wrong("no gradient reaches the image")
+        raise Wrong("no gradient reaches the image: detach the difference alone")
+    stub(not gradient.any())
     (passed,) = torch.autograd.grad(expected.sum(), rounded)
     need(same(gradient, passed), "the gradient must pass as if nothing were rounded")

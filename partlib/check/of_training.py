@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from partlib import attacks
@@ -15,24 +16,26 @@ from partlib.check.answers import exercise, images, near, need, network, same, s
 def buffers_changed(answer: Any) -> None:
     """How many buffers an attack changes."""
     x, y = images()
+    ran: list[int] = []
 
     def forward(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        ran.append(1)
         logits: Tensor = model(x)
         return logits
 
     found = answer(network().train(), forward, x, y)
-    stub(found == 0)
+    stub(found == 0 and not ran)
     need(found == 3, "the running mean, the variance and the count change: compare with clones")
     need(answer(network(), forward, x, y) == 0, "in eval mode none changes")
-    calls: list[int] = []
-    answer(network(), lambda model, x, y: calls.append(1), x, y)
-    need(len(calls) == 1, "run the attack once")
+    need(len(ran) == 2, "run the attack once")
 
 
 @exercise
 def mixture_loss(answer: Any) -> None:
     """Natural and adversarial cross-entropy, mixed."""
     model = network()
+    with torch.no_grad():  # logits that vary: else a mixture of them is one of their losses
+        model.get_submodule("head.linear").get_parameter("weight").mul_(300)
     x, y = images()
     x_adv = attacks.fgsm(model, x, y, 0.1)
     found = answer(model, x, x_adv, y, 0.25)

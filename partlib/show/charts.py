@@ -151,6 +151,7 @@ def draw_surface(
     alt: str,
     paths: Mapping[str, Sequence[Sequence[float]] | ArrayLike] | None = None,
     box: tuple[float, float] | None = None,
+    outline: Sequence[Sequence[float]] | ArrayLike | None = None,
     limits: tuple[float, float] | None = None,
 ) -> Picture:
     """Draw a function of two variables as colour, and walks on it.
@@ -165,28 +166,32 @@ def draw_surface(
         alt: what the figure shows, for a reader who cannot see it.
         paths: by name, points (P, 2) joined by a line, from a dot to a cross.
         box: half the width and half the height of a box around (0, 0): a budget.
+        outline: corners (P, 2) of a budget of another shape, in place of a box.
         limits: values that get the first and the last colour, by default the lowest and highest.
 
     Raises:
-        ValueError: for an empty alt text, shapes that do not match, or values not finite.
+        ValueError: for an empty alt text, shapes that do not match, values not finite, or both a
+            box and an outline.
     """
     z = finite("heights", heights)
     if z.shape != (len(y_values), len(x_values)):
         raise ValueError(f"heights must be ({len(y_values)}, {len(x_values)}), found {z.shape}")
     low, high = limits or (z.min(), z.max())
+    if outline is not None and box is not None:
+        raise ValueError("outline or box: one is enough, found both")
+    if box is not None:
+        outline = np.multiply(box, [[-1, -1], [1, -1], [1, 1], [-1, 1]])
     with sheet(560) as (figure, (ax,)):
         figure.set_layout_engine("compressed")  # for axes of a fixed shape
         mesh = ax.pcolormesh(x_values, y_values, z, cmap="viridis", vmin=low, vmax=high)
         figure.colorbar(mesh, ax=ax, label=label)
-        outline = withStroke(linewidth=4.5, foreground="black")  # on any colour
-        edge: dict[str, Any] = {"path_effects": [outline]}
-        if box is not None:
-            corners = np.multiply(box, [[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
-            ax.plot(*corners.T, color="white", label="budget", **edge)
+        stroke = withStroke(linewidth=4.5, foreground="black")  # on any colour
+        edge: dict[str, Any] = {"path_effects": [stroke]}
+        if outline is not None:
+            corners = _pairs("outline", outline)
+            ax.plot(*np.vstack([corners, corners[:1]]).T, color="white", label="budget", **edge)
         for i, (name, given) in enumerate((paths or {}).items(), start=1):
-            points = finite(f"paths[{name!r}]", given)
-            if points.ndim != 2 or points.shape[1] != 2:
-                raise ValueError(f"paths[{name!r}] must be (P, 2), found {points.shape}")
+            points = _pairs(f"paths[{name!r}]", given)
             look: dict[str, Any] = {"color": PALETTE[i % len(PALETTE)], **edge}
             ax.plot(*points.T, label=name, **look)
             ax.plot(*points[0], "o", markersize=7, **look)
@@ -197,6 +202,13 @@ def draw_surface(
         if ax.get_legend_handles_labels()[1]:
             legend(ax, "")
         return finish(figure, alt)
+
+
+def _pairs(name: str, given: Sequence[Sequence[float]] | ArrayLike) -> Any:
+    points = finite(name, given)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"{name} must be (P, 2), found {points.shape}")
+    return points
 
 
 @contextmanager
