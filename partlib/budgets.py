@@ -27,8 +27,8 @@ def check(eps: Budget, x: Tensor, *, name: str = "eps") -> Tensor:
         name: what the caller calls the budget, for the message.
 
     Raises:
-        ValueError: not a float or tensor, negative, above 1, NaN, or of a shape that does not
-            broadcast to x, or does so in two senses; or x is not of floats.
+        ValueError: not a float or tensor, a mask, negative, above 1, NaN, or of a shape that does
+            not broadcast to x, or does so in two senses; or x is not of floats.
     """
     if isinstance(eps, bool) or not isinstance(eps, (int, float, Tensor)):
         raise ValueError(f"{name}: a float or a tensor is needed, found {eps!r}")
@@ -37,6 +37,8 @@ def check(eps: Budget, x: Tensor, *, name: str = "eps") -> Tensor:
     if not isinstance(eps, Tensor):
         eps = torch.tensor(float(eps), dtype=x.dtype)  # a float keeps all its digits
     budget = eps.to(x.device)
+    if budget.dtype == torch.bool:
+        raise ValueError(f"{name}: numbers are needed, found a mask; see budgets.from_mask")
     if budget.is_complex():
         raise ValueError(f"{name}: real numbers are needed, found {budget.dtype}")
     budget = budget.detach().to(x.dtype)

@@ -27,6 +27,28 @@ def write_bytes(path: Path, content: bytes) -> None:
     os.replace(part, path)
 
 
+def check_writable(path: Path, *, name: str = "path") -> None:
+    """Refuse, before the work whose result it is to hold, a file that could not be written.
+
+    It only looks, and makes neither the file nor its folder.
+
+    Args:
+        path: the file, which may be there already.
+        name: what the caller calls the path, for the message.
+
+    Raises:
+        ValueError: a folder, or in one that cannot be made or written to.
+    """
+    if path.is_dir():
+        raise ValueError(f"{name}: a file is needed, found the folder {path}")
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        why = "cannot be written to" if nearest.is_dir() else "is no folder"
+        raise ValueError(
+            f"{name}: a file that can be written is needed, found {path} ({nearest} {why})"
+        )
+
+
 def sweep(path: Path) -> None:
     """Remove what processes that were killed while writing a file have left beside it."""
     for part in path.parent.glob(".*.part"):
@@ -41,8 +63,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write a model's weights and buffers."""
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    write_bytes(path, save(tensors))
+    write_bytes(path, save({k: _own(v) for k, v in model.state_dict().items()}))
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -85,14 +106,14 @@ def save_state(
         meta: what else there is, as JSON can hold it.
     """
     tensors = {
-        f"{part}.{k}": v.detach().cpu().contiguous()
+        f"{part}.{k}": _own(v)
         for part, model in models.items()
         for k, v in model.state_dict().items()
     }
     for i, slots in optimizer.state_dict()["state"].items():
         for k, v in slots.items():
             if v is not None:
-                tensors[f"optimizer.{i}.{k}"] = torch.as_tensor(v).detach().cpu().contiguous()
+                tensors[f"optimizer.{i}.{k}"] = _own(torch.as_tensor(v))
     write_bytes(path, save(tensors, metadata={"meta": json.dumps(meta)}))
 
 
@@ -155,6 +176,11 @@ def read_meta(path: Path, *, name: str = "path") -> dict[str, Any]:
         raise ValueError(f"{name}: a checkpoint is needed, {path} holds tensors alone")
     loaded: dict[str, Any] = json.loads(found["meta"])
     return loaded
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A copy in memory of its own, since a file takes no two names for the same memory."""
+    return tensor.detach().cpu().contiguous().clone()
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

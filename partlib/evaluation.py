@@ -35,7 +35,8 @@ def evaluate(
     """Accuracy of a model on a set, natural, under attacks and under corruptions.
 
     Args:
-        model: maps images in [0, 1] to logits. Left as it was found.
+        model: maps images in [0, 1] to logits, with weights in float32 or float64, whose type the
+            images are given in, or without any. Left as it was found.
         test_set: the images, on any device.
         attacks: "natural", "fgsm", "pgd" and a number of steps, such as "pgd20", "mma" (k = 3,
             20 steps) or "aa" (AutoAttack, standard, from the extra "eval"). "aa@100" is the same
@@ -62,7 +63,7 @@ def evaluate(
     if len(test_set) == 0:
         raise ValueError("test_set: at least one image is needed, found none")
     checks.count("batch_size", batch_size, least=1)
-    device = next(model.parameters()).device
+    like = _like(model, test_set)
     size = len(test_set)
     attackers = {}
     for name in attacks:
@@ -80,13 +81,13 @@ def evaluate(
     right = dict.fromkeys(attackers, 0)
     starts = range(0, size, batch_size)
     for start in tqdm(starts, desc="evaluate", disable=not progress or None):
-        batch = test_set[start : start + batch_size].to(device)
-        x, y = batch.images, batch.labels
+        batch = test_set[start : start + batch_size].to(like.device)
+        x, y = batch.images.to(like), batch.labels
         for name, (attack, n) in attackers.items():
             some = slice(max(0, n - start))
             if len(y[some]) == 0:
                 continue
-            with full_precision(device):
+            with full_precision(like.device):
                 x_adv = attack(model, x[some], y[some])
             right[name] += int(_right(model, x_adv, y[some]).sum())
     accuracies = {name: 100 * count / attackers[name][1] for name, count in right.items()}
@@ -96,6 +97,12 @@ def evaluate(
     for name in cams:
         accuracies |= _aligned(model, test_set, name, batch_size)
     return accuracies
+
+
+def _like(model: nn.Module, test_set: ImageSet) -> Tensor:
+    """A tensor of the device and the type that the model takes images of: float64 or float32."""
+    weight = next(model.parameters(), test_set[:1].images)  # one without weights takes any
+    return weight if weight.dtype == torch.float64 else weight.new_empty(0, dtype=torch.float32)
 
 
 def _on_first(argument: str, name: str, size: int) -> tuple[str, int]:
@@ -110,13 +117,13 @@ def _on_first(argument: str, name: str, size: int) -> tuple[str, int]:
 
 def _aligned(model: nn.Module, test_set: ImageSet, name: str, batch_size: int) -> dict[str, float]:
     """How well a CAM finds the objects, each of the means of `cam.alignment` in percent."""
-    device = next(model.parameters()).device
+    like = _like(model, test_set)
     found: dict[str, list[Tensor]] = {}
     for start in range(0, len(test_set), batch_size):
-        batch = test_set[start : start + batch_size].to(device)
+        batch = test_set[start : start + batch_size].to(like.device)
         assert batch.masks is not None
-        with full_precision(device):
-            heat = CAMS[name](model, batch.images)
+        with full_precision(like.device):
+            heat = CAMS[name](model, batch.images.to(like))
         for key, values in alignment(heat, batch.masks).items():
             found.setdefault(key, []).append(values)
     return {
@@ -127,13 +134,13 @@ def _aligned(model: nn.Module, test_set: ImageSet, name: str, batch_size: int) -
 
 def _corrupted(model: nn.Module, test_set: ImageSet, name: str, batch_size: int) -> float:
     """Accuracy in percent under a corruption, its mean over the severities."""
-    device = next(model.parameters()).device
+    like = _like(model, test_set)
     right = 0
     for start in range(0, len(test_set), batch_size):
         batch = test_set[start : start + batch_size]
         for severity in SEVERITIES:
-            x = corrupt(batch.images, name, severity, first=start).to(device)
-            right += int(_right(model, x, batch.labels.to(device)).sum())
+            x = corrupt(batch.images, name, severity, first=start).to(like)
+            right += int(_right(model, x, batch.labels.to(like.device)).sum())
     return 100 * right / (len(test_set) * len(SEVERITIES))
 
 

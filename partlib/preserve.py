@@ -22,7 +22,8 @@ def untouched(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     frozen = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
-        model.eval()
+        for module, _ in modes:  # not by `eval`, which a model may have made its own
+            module.training = False
         for parameter, _ in frozen:
             parameter.requires_grad_(False)
         yield

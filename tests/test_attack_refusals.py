@@ -120,6 +120,12 @@ BAD_SETTINGS: list[tuple[dict[str, Any], str]] = [
         "x, found False",
     ),
     ({"loss": "mse"}, 'loss: "ce", "kl", "margin" or a callable is needed, found \'mse\''),
+    ({"loss": F.cross_entropy}, "loss: one number an image, (4,), is needed, found ()"),
+    (
+        {"loss": F.cross_entropy, "restarts": 2, "steps": 0},
+        "loss: one number an image, (4,), is needed, found ()",
+    ),
+    ({"loss": lambda logits, y: 1.0}, "loss: one number an image, (4,), is needed, found float"),
     ({"update": "scale"}, 'update: "clamp" or "multiply" is needed, found \'scale\''),
 ]
 

@@ -55,6 +55,10 @@ def test_a_budget_takes_the_type_of_the_images_and_no_graph() -> None:
         (torch.zeros(1, 2, 3, 4, 5), "found (1, 2, 3, 4, 5)"),
         (torch.zeros(2, 4, 5), "found (2, 4, 5) (use map[:, None] for one map an image)"),
         (torch.zeros(4, 5, dtype=torch.complex64), "eps: real numbers are needed, found"),
+        (
+            torch.ones(4, 5, dtype=torch.bool),
+            "eps: numbers are needed, found a mask; see budgets.from_mask",
+        ),
         (True, "eps: a float or a tensor is needed, found True"),
         ("8/255", "eps: a float or a tensor is needed, found '8/255'"),
         (None, "eps: a float or a tensor is needed, found None"),

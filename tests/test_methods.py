@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -294,6 +295,14 @@ def test_the_papers_settings_are_the_defaults() -> None:
         (
             lambda: methods.part(methods.at(), eps_low=torch.zeros(4, 5)),  # type: ignore[arg-type]
             "eps_low: a number is needed, found Tensor of shape (4, 5)",
+        ),
+        (
+            lambda: methods.trades(beta=np.float32(6)),  # type: ignore[arg-type]
+            "beta: a number is needed, found np.float32(6.0); write float(beta)",
+        ),
+        (
+            lambda: methods.part(methods.at(), layer=nn.Conv2d(3, 4, 1)),  # type: ignore[arg-type]
+            "layer: a dotted name or None is needed, found Conv2d(3, 4",
         ),
         (lambda: methods.at(eps=-0.1), "eps: a value in [0, 1] is needed, found -0.1"),
         (lambda: methods.trades(beta=-1), "beta: a value of 0 or more is needed, found -1"),

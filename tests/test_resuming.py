@@ -174,6 +174,21 @@ def test_a_method_that_was_changed_makes_another_run(
         trained(other, config, checkpoint=path, max_batches=1)
 
 
+def test_settings_are_compared_as_json_gives_them_back(tmp_path: Path) -> None:
+    path, config = tmp_path / "c", replace(QUICK, epochs=1)
+    method = mine(settings={"mine": (1, 2), "steps": {3: "many"}})
+    whole = trained(method, config, checkpoint=path)
+    assert trained(method, config, checkpoint=path, seed=99) == whole
+
+
+def test_settings_that_json_cannot_hold_are_refused_before_training(tmp_path: Path) -> None:
+    model, method = net(), mine(settings={"mine": {1, 2}})
+    before = checkpoints.weights_sha256(model)
+    with pytest.raises(ValueError, match=r"^method.settings: what JSON can .* {'mine': {1, 2}}$"):
+        fit(model, images(), method, QUICK, checkpoint=tmp_path / "c", progress=False)
+    assert checkpoints.weights_sha256(model) == before
+
+
 def test_other_images_and_labels_make_another_run(tmp_path: Path) -> None:
     path, config, s = tmp_path / "c", replace(QUICK, epochs=1), images()
     masks = torch.zeros(50, 12, 12, dtype=torch.uint8)

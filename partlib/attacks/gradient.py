@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -192,7 +193,16 @@ def _objective(
             log_softmax(logits), clean, log_target=True, reduction="none"
         ).sum(dim=1)
     assert callable(loss)
-    return loss
+    return partial(_one_an_image, loss)
+
+
+def _one_an_image(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, y: Tensor) -> Tensor:
+    """The caller's loss; with one number for the batch no image could keep its own worst end."""
+    value = loss(logits, y)
+    if not isinstance(value, Tensor) or value.shape != y.shape:
+        found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"loss: one number an image, ({len(y)},), is needed, found {found}")
+    return value
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:

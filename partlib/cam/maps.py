@@ -208,7 +208,7 @@ def _cut(layer: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def _find_layer(model: nn.Module, layer: Layer) -> nn.Module:
-    modules: dict[str, nn.Module] = dict(model.named_modules())
+    modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
     if layer is None:
         if not {"features", "head"} <= modules.keys():
             raise ValueError(

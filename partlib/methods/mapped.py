@@ -24,6 +24,7 @@ def part(
     refresh: int = 1,
     update: Update = "multiply",
     warmup: int = 0,
+    layer: str | None = None,
 ) -> Method:
     """Pixel-reweighted adversarial training (PART, Zhang et al., 2024) around any method.
 
@@ -42,9 +43,12 @@ def part(
             of it that is renewed every s epochs.
         update: "multiply" as PART is stated, "clamp" as its published code does it.
         warmup: epochs of the base method alone, before any mask is used.
+        layer: dotted name of the module whose output the CAM looks at, such as "layer4" of
+            torchvision's ResNets; None is `features`, see `cam.grad_cam`. Recorded only if given.
 
     Raises:
-        ValueError: an argument is not as above.
+        ValueError: an argument is not as above. Training raises it, before its first step, for a
+            model that the CAM is not defined for at this layer.
     """
     _check_budgets(base, eps_low=eps_low)
     if cam not in CAMS:
@@ -56,13 +60,17 @@ def part(
         raise ValueError(f"warmup: 0 or more is needed, found {warmup!r}")
     if update not in ("clamp", "multiply"):
         raise ValueError(f'update: "clamp" or "multiply" is needed, found {update!r}')
+    if not (layer is None or isinstance(layer, str)):
+        raise ValueError(f"layer: a dotted name or None is needed, found {layer!r}")
 
     def budget(guide: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        return from_mask(important(CAMS[cam](guide, x), rule), base.eps, eps_low)
+        return from_mask(important(CAMS[cam](guide, x, layer=layer), rule), base.eps, eps_low)
 
     settings = {"eps_low": eps_low, "cam": cam, "refresh": refresh, "update": update}
     if rule != "paper":
         settings["rule"] = rule
+    if layer is not None:
+        settings["layer"] = layer
     return replace(
         base,
         name="part" if base.name == "at" else f"part-{base.name}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
@@ -39,14 +40,18 @@ def identity(
         config: everything else.
         val_set: the images to choose on.
         max_batches: where each epoch stops.
+
+    Raises:
+        ValueError: names a part of the run that JSON cannot hold, and its value.
     """
-    return {
+    found = {
         "train_set": _of_images(train_set),
         "val_set": None if val_set is None else _of_images(val_set),
         "max_batches": max_batches,
         **{f"config.{name}": value for name, value in config.record().items()},
         **{f"method.{part.name}": _plain(getattr(method, part.name)) for part in fields(method)},
     }
+    return {name: _as_json(name, value) for name, value in found.items()}
 
 
 def check(checkpoint: Path, run: dict[str, Any]) -> None:
@@ -72,6 +77,15 @@ def check(checkpoint: Path, run: dict[str, Any]) -> None:
     ]
     if apart:
         raise ValueError(f"checkpoint: {checkpoint} is of another run: {'; '.join(apart)}")
+
+
+def _as_json(name: str, value: Any) -> Any:
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: what JSON can hold is needed for a checkpoint, found {value!r}"
+        ) from error
 
 
 def _of_images(images: ImageSet) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from partlib.attacks import checks
 from partlib.data import ImageSet
 from partlib.methods import Method
-from partlib.preserve import untouched
+from partlib.preserve import seeded, untouched
 from partlib.training import processes
 from partlib.training.config import TrainConfig
 from partlib.training.precision import mixed_precision
@@ -38,13 +38,43 @@ def check(
         raise ValueError(f"patience: a val_set is needed for it, found none and {config.patience}")
     if val_set is not None and len(val_set) == 0:
         raise ValueError("val_set: at least one image is needed, found none")
-    _check_labels(model, train_set, config)
-
-
-def _check_labels(model: nn.Module, train_set: ImageSet, config: TrainConfig) -> None:
-    """Refuse labels that have no logit, which a loss on a GPU would stop at without a word."""
     x = train_set[:1].images.to(next(model.parameters()))
-    with untouched(model), torch.no_grad(), mixed_precision(x.device, config.precision):
+    with seeded(config.seed), mixed_precision(x.device, config.precision):
+        _check_labels(model, x, train_set)
+        if method.rule is not None:  # with a warm-up its first map would come late
+            method.rule(model, x, train_set[:1].labels.to(x.device))
+
+
+def laid_out(model: nn.Module, train_set: ImageSet, config: TrainConfig) -> torch.memory_format:
+    """Put a model into the memory layout that it is trained in, and say which.
+
+    It is `torch.channels_last`, the faster one, unless the model can take images alone as they come
+    from a set, as one that flattens maps by `view`; then its weights are made contiguous. No value
+    changes, and no random state.
+
+    Args:
+        model: one that has taken an image of the set as it comes, see `check`.
+        train_set: at least one image, on the model's device.
+        config: for its precision.
+    """
+    x = train_set[:2].images.to(next(model.parameters()))
+    try:
+        model.to(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=torch.channels_last)
+        exact = mixed_precision(x.device, config.precision)
+        with seeded(config.seed), untouched(model), torch.no_grad(), exact:
+            model(x)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:  # if it is of another kind, training meets it too
+        model.to(memory_format=torch.contiguous_format)
+        return torch.contiguous_format
+    return torch.channels_last
+
+
+def _check_labels(model: nn.Module, x: Tensor, train_set: ImageSet) -> None:
+    """Refuse labels that have no logit, which a loss on a GPU would stop at without a word."""
+    with untouched(model), torch.no_grad():
         classes = model(x).shape[1]
     low, high = (int(value) for value in train_set.labels.aminmax())
     if not 0 <= low <= high < classes:

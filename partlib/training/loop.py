@@ -58,7 +58,8 @@ def fit(
     rounding. The first process writes the checkpoint, all read it.
 
     Args:
-        model: maps images in [0, 1] to logits. Ends in eval mode.
+        model: maps images in [0, 1] to logits. Ends in eval mode, its weights in channels_last,
+            the faster layout, if it can take images in it.
         train_set: its bytes are moved to the model's device whole.
         method: budget, attack and loss.
         config: everything else.
@@ -80,15 +81,16 @@ def fit(
     Raises:
         FloatingPointError: the loss became NaN or infinite, or the network collapsed to one
             class; says what to try.
-        ValueError: no images, or no batch; labels that the model has no logit for; the checkpoint
-            is none, of another run, whose difference is said, or not the same in all processes;
-            patience without a validation set, or an empty one; a batch too small for the
-            processes, or several processes for a control, which changes maps across a whole batch.
+        ValueError: no images, or no batch; labels that the model has no logit for; a layer that it
+            has not; the checkpoint is none, of another run, whose difference is said, not the same
+            in all processes, or cannot be written; a method that no checkpoint can record; patience
+            without a validation set, or an empty one; a batch too small for the processes, or
+            several processes for a control, which changes maps across a whole batch.
     """
     inputs.check(model, train_set, method, config, val_set=val_set, max_batches=max_batches)
     device = next(model.parameters()).device
     images = train_set.to(device)
-    model.to(memory_format=torch.channels_last)
+    layout = inputs.laid_out(model, images, config)
     guide = model if method.refresh == 1 else copy.deepcopy(model)
     parts = {"model": model} if guide is model else {"model": model, "guide": guide}
     held_out = None if val_set is None else val_set.to(device)
@@ -103,10 +105,12 @@ def fit(
             identity.check(checkpoint, run)
             history = checkpoints.load_state(checkpoint, parts, optimizer)["history"]
     processes.agree("checkpoint", len(history))
-    loop = _Loop(model, guide, images, method, config, optimizer)
+    loop = _Loop(model, guide, images, method, config, optimizer, layout)
     first = processes.rank() == 0
     if checkpoint is not None and first:
         checkpoints.sweep(checkpoint)
+    if checkpoint is not None and not watch.finished(history, config):
+        checkpoints.check_writable(checkpoint, name="checkpoint")
     while not watch.finished(history, config):
         epoch = len(history)
         if guide is not model and (epoch - method.warmup) % method.refresh == 0:
@@ -145,9 +149,10 @@ class _Loop:
         method: Method,
         config: TrainConfig,
         optimizer: torch.optim.Optimizer,
+        layout: torch.memory_format,
     ) -> None:
         self.model, self.guide, self.images = model, guide, images
-        self.method, self.config, self.optimizer = method, config, optimizer
+        self.method, self.config, self.optimizer, self.layout = method, config, optimizer, layout
         self.fast: nn.Module = model
         if config.compile:
             # Fixed shapes: which kernels run must not depend on what ran before a restart.
@@ -215,7 +220,7 @@ class _Loop:
         dtype = next(self.model.parameters()).dtype
         pixels = moved[:, :3]
         masks = to_float(moved[mine, 3]) if moved.shape[1] == 4 else None
-        x = to_float(pixels[mine]).to(dtype).contiguous(memory_format=torch.channels_last)
+        x = to_float(pixels[mine]).to(dtype).contiguous(memory_format=self.layout)
         y = labels[mine]
         lost = False
         with mixed_precision(x.device, self.config.precision):
