@@ -195,16 +195,15 @@ def in_short(
         claims: comparisons of `CLAIM`, by the words that say of which runs.
         maps: comparisons of `CONTROLS`, by the words that say of which runs.
     """
-    said = []
-    for of, comparisons in claims.items():
-        n = on_the_claim(comparisons)
-        said.append(
-            f"The claim, {of}: of {n['pairs']} pairs natural accuracy is higher in "
-            f"{n['natural higher']} and lower in {n['natural lower']}, robust accuracy higher in "
-            f"{n['robust higher']} and lower in {n['robust lower']}. In line with the claim are "
-            f"**{n['in line']}**, against it **{n['against']}**, and **{n['open']}** are left open."
-        )
-    return said + [f"The cause, {of}. {_of_the_map(some)}" for of, some in maps.items()]
+    counted = {of: on_the_claim(comparisons) for of, comparisons in claims.items()}
+    lines = [
+        f"{of} in line **{n['in line']} of {n['pairs']}**, against **{n['against']}**"
+        for of, n in counted.items()
+    ]
+    said = [f"Pairs in line with the claim, and against it: {'; '.join(lines)}. The rest is open."]
+    return said * bool(lines) + [
+        f"The cause, {of}. {_of_the_map(some)}" for of, some in maps.items()
+    ]
 
 
 def _of_the_map(comparisons: Sequence[Comparison]) -> str:

@@ -176,9 +176,11 @@ def test_the_map_follows_the_figures() -> None:
 def test_in_short_is_what_the_long_verdict_says() -> None:
     some = runs(PARTS | {"part": (3.0, -3.0)})
     claims, maps = verdict.compare(some, CLAIM), verdict.compare(some)
-    one, other = verdict.in_short({"on digits": claims}, {"at 7/255": maps})
-    assert one.startswith("The claim, on digits: of 6 pairs natural accuracy is higher in 6 and")
-    assert "lower in 1. In line with the claim are **5**, against it **1**, and **0**" in one
+    one, other = verdict.in_short({"on digits": claims, "there": claims[:2]}, {"at 7/255": maps})
+    assert one == (
+        "Pairs in line with the claim, and against it: on digits in line **5 of 6**, against "
+        "**1**; there in line **1 of 2**, against **1**. The rest is open."
+    )
     headline = other.removeprefix("The cause, at 7/255. ")
     assert headline.startswith("**The map moves the trade-off**")
     assert verdict.on_the_map(maps).startswith(f"{headline} In points, ")

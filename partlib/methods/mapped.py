@@ -66,6 +66,8 @@ def part(
     def budget(guide: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         return from_mask(important(CAMS[cam](guide, x, layer=layer), rule), base.eps, eps_low)
 
+    # With a warm-up the first map is late to find out that the model has none.
+    budget.check = lambda model, x: CAMS[cam](model, x, layer=layer)  # type: ignore[attr-defined]
     settings = {"eps_low": eps_low, "cam": cam, "refresh": refresh, "update": update}
     if rule != "paper":
         settings["rule"] = rule

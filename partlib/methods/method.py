@@ -33,8 +33,8 @@ class Method:
         step_size: size of an inner step, in the units of the images.
         inner: the loss that the inner attack ascends.
         start: where the inner attack starts, see `attacks.pgd`.
-        rule: the per-pixel budget from a guide model; None is eps everywhere. Training calls it
-            once with an image before its first step, so that what it refuses is refused then.
+        rule: the per-pixel budget from a guide model; None is eps everywhere. Its attribute
+            `check`, if it has one, is called with the model and an image before training.
         control: what is put in the place of the rule's map, see `controls`.
         update: how a step is brought into the budget, see `attacks.pgd`.
         refresh: the guide is the model itself (1), or a snapshot renewed every so many epochs.

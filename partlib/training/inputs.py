@@ -41,8 +41,8 @@ def check(
     x = train_set[:1].images.to(next(model.parameters()))
     with seeded(config.seed), mixed_precision(x.device, config.precision):
         _check_labels(model, x, train_set)
-        if method.rule is not None:  # with a warm-up its first map would come late
-            method.rule(model, x, train_set[:1].labels.to(x.device))
+        if (rule := getattr(method.rule, "check", None)) is not None:
+            rule(model, x)
 
 
 def laid_out(model: nn.Module, train_set: ImageSet, config: TrainConfig) -> torch.memory_format:
