@@ -25,7 +25,7 @@ def run(
     recipe: Recipe,
     method: Method,
     *,
-    folder: Path,
+    folder: str | Path,
     label: str | None = None,
     command: str = "",
     device: torch.device | None = None,
@@ -34,7 +34,7 @@ def run(
     n_test: int | None = None,
     n_val: int = 0,
     max_batches: int | None = None,
-    root: Path | None = None,
+    root: str | Path | None = None,
     verify: bool = True,
     progress: bool = True,
     on_epoch: training.OnEpoch | None = None,
@@ -68,7 +68,7 @@ def run(
     Returns:
         The record that was written; empty in all processes but the first.
     """
-    device = device or best_device()
+    device, folder = device or best_device(), Path(folder)
     train_set = data.load(recipe.data, "train", n=n_train, root=root, verify=verify)
     train_set, val_set = _validation(train_set, n_val)
     test_set = data.load(recipe.data, "test", n=n_test, root=root, verify=verify)
@@ -164,7 +164,7 @@ def _trained_by(result: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def train_or_load(
-    recipe: Recipe, method: Method, *, folder: Path, root: Path | None = None
+    recipe: Recipe, method: Method, *, folder: str | Path, root: str | Path | None = None
 ) -> Classifier:
     """The network of a run, trained only if `folder` does not hold it already.
 
@@ -177,7 +177,7 @@ def train_or_load(
     Raises:
         ValueError: `folder` holds another run.
     """
-    device = best_device()
+    device, folder = best_device(), Path(folder)
     done = folder / "result.json"
     if done.exists():
         found = json.loads(done.read_text())

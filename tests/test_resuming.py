@@ -70,7 +70,7 @@ def test_the_history_of_a_resumed_run_is_whole(tmp_path: Path) -> None:
     plain = fit(net(), images(), AT, QUICK, progress=False)
     assert called == [3, 4]
     assert [{**row, "seconds": 0} for row in history] == [{**row, "seconds": 0} for row in plain]
-    assert fit(net(), images(), AT, QUICK, checkpoint=path, progress=False) == history
+    assert fit(net(), images(), AT, QUICK, checkpoint=str(path), progress=False) == history
 
 
 CHILD = """

@@ -205,7 +205,7 @@ def test_a_run_on_larger_images(tiny_imagenet_root: Path, tmp_path: Path) -> Non
 
 def test_a_label_and_the_default_attacks(tmp_path: Path) -> None:
     one = TINY.with_config(epochs=1)
-    record = run(one, one.method("natural"), folder=tmp_path, label="NT", **SIZES)
+    record = run(one, one.method("natural"), folder=str(tmp_path), label="NT", **SIZES)
     assert record["label"] == "NT"
     assert list(record["metrics"]) == ["natural", "pgd20"]
     assert all(0 <= value <= 100 for value in record["metrics"].values())
@@ -272,7 +272,7 @@ def test_train_or_load_trains_once_and_refuses_another_run(
 
     monkeypatch.setattr(training, "fit", refuse)
     state = torch.get_rng_state()
-    again = train_or_load(chosen, chosen.method("natural"), folder=tmp_path)
+    again = train_or_load(chosen, chosen.method("natural"), folder=str(tmp_path))
     assert torch.equal(torch.get_rng_state(), state), "the caller's random numbers go on as before"
     assert checkpoints.weights_sha256(again) == expected
     assert not again.training

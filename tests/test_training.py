@@ -219,6 +219,8 @@ def test_a_last_batch_of_one_image_is_left_out_and_max_batches_stops_early() -> 
             fit(net(), images(50), method, QUICK, progress=False, max_batches=count)
     with pytest.raises(ValueError, match="train_set: at least one image is needed, found none"):
         fit(net(), images(50)[:0], method, QUICK, progress=False)
+    with pytest.raises(ValueError, match="model: weights are needed, found none in Flat"):
+        fit(nn.Flatten(), images(50), method, QUICK, progress=False)
     assert sizes == [16, 16, 16] * 2
 
 

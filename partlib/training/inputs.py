@@ -38,7 +38,10 @@ def check(
         raise ValueError(f"patience: a val_set is needed for it, found none and {config.patience}")
     if val_set is not None and len(val_set) == 0:
         raise ValueError("val_set: at least one image is needed, found none")
-    x = train_set[:1].images.to(next(model.parameters()))
+    weights = next(model.parameters(), None)
+    if weights is None:
+        raise ValueError(f"model: weights are needed, found none in {type(model).__name__}")
+    x = train_set[:1].images.to(weights)
     with seeded(config.seed), mixed_precision(x.device, config.precision):
         _check_labels(model, x, train_set)
         if (rule := getattr(method.rule, "check", None)) is not None:

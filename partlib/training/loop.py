@@ -39,7 +39,7 @@ def fit(
     config: TrainConfig,
     *,
     val_set: ImageSet | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool = True,
     on_epoch: OnEpoch | None = None,
     max_batches: int | None = None,
@@ -81,13 +81,14 @@ def fit(
     Raises:
         FloatingPointError: the loss became NaN or infinite, or the network collapsed to one
             class; says what to try.
-        ValueError: no images, or no batch; labels that the model has no logit for; a layer that it
-            has not; the checkpoint is none, of another run, whose difference is said, not the same
-            in all processes, or cannot be written; a method that no checkpoint can record; patience
-            without a validation set, or an empty one; a batch too small for the processes, or
-            several processes for a control, which changes maps across a whole batch.
+        ValueError: no weights, no images, or no batch; labels that the model has no logit for; a
+            layer that it has not; the checkpoint is none, of another run, whose difference is said,
+            not the same in all processes, or cannot be written; a method that no checkpoint can
+            record; patience without a validation set, or an empty one; a batch too small for the
+            processes, or several processes for a control, which changes maps across a whole batch.
     """
     inputs.check(model, train_set, method, config, val_set=val_set, max_batches=max_batches)
+    checkpoint = None if checkpoint is None else Path(checkpoint)
     device = next(model.parameters()).device
     images = train_set.to(device)
     layout = inputs.laid_out(model, images, config)
