@@ -32,10 +32,6 @@ NINE = {
 }
 CORRUPTED = ("natural", "at", "part-s10", "trades", "part-trades-s10", "mart", "part-mart-s10")
 """Natural training, and the six methods of the talk's second table."""
-FULL_PRECISION = {
-    f"{label}-fp32": replace(what, attacks=(*what.attacks, "mma@500"))
-    for label, what in fp32.nine(warmup=2).items()
-}
 SWEEPS = {
     **{f"at-eps{e}": grid.plan("at", seeds=3, eps=e / 255) for e in (2, 4, 6, 12, 16)},
     **{f"part-low{e}": grid.plan("part", seeds=3, eps_low=e / 255) for e in (0, 2, 6)},
@@ -66,6 +62,9 @@ def fully(label: str, what: Plan) -> Plan:
 
 
 FULL = {label: fully(label, what) for label, what in NINE.items()}
+FULL_PRECISION = {
+    f"{label}-fp32": fully(label, what) for label, what in fp32.nine(warmup=2).items()
+}
 MEASURED: tuple[dict[str, Plan], ...] = (
     FULL,
     {f"part{end}-low4": grid.controlled(end, low=4) for end in (*CONTROLS, "-as-published")},
