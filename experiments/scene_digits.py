@@ -39,6 +39,7 @@ SWEEPS = {
     "part-xgrad_cam": grid.plan("part", seeds=3, cam="xgrad_cam"),
     **{f"part-s{s}-fp32": fp32.plan("part", seeds=3, refresh=s, warmup=2) for s in (2, 5)},
     "part-layer_cam-fp32": fp32.plan("part", seeds=3, cam="layer_cam"),
+    **{f"at-eps{e}-fp32": fp32.plan("at", seeds=3, eps=e / 255) for e in (4, 6, 12)},
 }
 # Few images at a constant rate, and how well the network does on others after each epoch.
 OVERFITTED = replace(grid, recipe=grid.recipe.with_config(epochs=40, lr=1e-3, schedule="steps"))

@@ -18,8 +18,8 @@ from partlib.paper import NOT_RUN
 from partlib.results import by_seed, spread
 
 Runs = Sequence[dict[str, Any]]
-LABELS = r"at(-eps[\d.]+|-like-part.*)?|uniform-[\d.]+"
-"""Labels of AT with one budget for all pixels."""
+LABELS = r"(at(-eps[\d.]+|-like-part.*)?|uniform-[\d.]+)(-fp32)?"
+"""Labels of AT with one budget for all pixels, in either precision."""
 
 SPAN = (4.0, 12.0)
 """Budgets that the curve is drawn through, in 1/255. It was chosen, with the heights of PART in

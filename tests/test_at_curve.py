@@ -57,6 +57,18 @@ def test_a_budget_of_at_itself_is_held_against_the_others() -> None:
     assert found == pytest.approx(dict.fromkeys(LUCK, 3.0), abs=1e-3)
 
 
+def test_each_precision_has_a_curve_of_its_own() -> None:
+    natural, held = on_curve(7.0)
+    fp32 = [
+        {**run, "label": f"{run['label']}-fp32", "precision": "fp32"}
+        for run in runs((natural, held + 1.5))
+    ]
+    lower = {"natural": 80, "pgd20": 40}
+    bf16 = [{**run, "precision": "bf16", "metrics": lower} for run in runs((natural, held))]
+    found = at_curve.heights([*bf16, *fp32], "part-fp32")
+    assert found == pytest.approx(dict.fromkeys(LUCK, 1.5), abs=1e-3)
+
+
 def test_two_budgets_make_a_line() -> None:
     some = [run for run in runs((92.0, 50.0)) if run["label"] in ("at", "at-eps4", "part")]
     (x, y), (u, v) = on_curve(8.0), on_curve(4.0)
