@@ -300,8 +300,10 @@ class Grid:
         return self.record(label, seed).exists() and not any(folder.glob("*.safetensors"))
 
     def _watch(self, label: str, what: Plan, seed: int, until: float) -> OnEpoch:
-        """After each epoch: on a GPU say how fast it was; stop if another would not fit."""
+        """After each epoch: on a GPU say how fast it was; stop if what follows would not fit."""
         say = None
+        made = self._made_on(results.device_name(self.device))
+        evaluation = max((found["seconds"]["evaluate"] for found in made), default=0.0)
         if self.device.type == "cuda":
             train_set = data.load(what.recipe.data, "train", n=what.n_train, verify=self.verify)
             say = meter(what.recipe.network, what.method(seed), train_set, self.device)
@@ -310,7 +312,8 @@ class Grid:
             if say is not None:
                 said = say(row["seconds"])
                 print(f"{label} seed {seed}, epoch {row['epoch']}: {said}", flush=True)
-            if row["epoch"] < what.recipe.config.epochs and not fits(until, row["seconds"]):
+            last = row["epoch"] == what.recipe.config.epochs
+            if not fits(until, evaluation if last else row["seconds"]):
                 raise TimeUp
 
         return after

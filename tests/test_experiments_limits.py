@@ -15,6 +15,7 @@ from experiments import agreement, command, measurements, plans
 from experiments.children import Children
 from experiments.limits import TimeUp
 from experiments.plans import Grid, Plan
+from partlib import checkpoints, results
 
 
 @pytest.fixture
@@ -72,12 +73,18 @@ def test_what_took_longer_than_there_is_time_is_left_for_later(grid: Grid) -> No
     grid.measure("natural", more, 0, until=time.time() + 500)
 
 
-def test_a_run_stops_when_another_epoch_would_not_fit(grid: Grid) -> None:
+def test_a_run_stops_when_what_follows_an_epoch_would_not_fit(grid: Grid) -> None:
     watch = grid._watch("natural", grid.plan("natural"), 0, time.time() + 60)
     watch(torch.nn.Linear(1, 1), {"epoch": 1, "seconds": 50.0})
     with pytest.raises(TimeUp):
         watch(torch.nn.Linear(1, 1), {"epoch": 1, "seconds": 58.0})
     watch(torch.nn.Linear(1, 1), {"epoch": 2, "seconds": 58.0})  # the last: no other is to fit
+    made = {"device": results.device_name(grid.device), "seconds": {"evaluate": 58.0}}
+    checkpoints.write_json(grid.record("natural", 1), made)
+    watch = grid._watch("natural", grid.plan("natural"), 0, time.time() + 60)
+    watch(torch.nn.Linear(1, 1), {"epoch": 1, "seconds": 50.0})
+    with pytest.raises(TimeUp):
+        watch(torch.nn.Linear(1, 1), {"epoch": 2, "seconds": 50.0})
 
 
 def test_with_a_budget_nothing_is_trained_twice(
