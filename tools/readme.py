@@ -36,7 +36,10 @@ MINUS = (
     ("part-low4", "at", "4/255"),
     ("part-fp32", "at-fp32", "7/255 once more, both trained in float32 and not in bfloat16"),
 )
-TURNED = {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {"part": "7/255"}
+TURNED = {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {
+    "part": "7/255",
+    "part-fp32": "7/255 (float32)",
+}
 """PART by its budget of unimportant pixels."""
 ACCURACIES = {"natural": "natural", "pgd20": "PGD-20"}
 
