@@ -110,6 +110,10 @@ def diagnose(
     """
     budget = checks.inputs(model, x, y, eps)
     checks.count("steps", steps, least=4)
+    if attack is not None and not callable(attack):
+        raise ValueError(f"attack: a callable or None is needed, found {attack!r}")
+    if not isinstance(transfer_from, nn.Module | None):
+        raise ValueError(f"transfer_from: a torch.nn.Module is needed, found {transfer_from!r}")
     largest = budget.max().item()
     if not 0 < largest <= 0.25:
         raise ValueError(f"eps: a budget above 0 and up to 0.25 is needed, found {largest:g}")

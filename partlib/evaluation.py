@@ -220,5 +220,5 @@ def _right(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 def _logits(model: nn.Module, x: Tensor) -> Tensor:
     exact = full_precision(x.device)
     with untouched(model), torch.no_grad(), exact, checks.taken(model, x):
-        logits: Tensor = model(x)
+        logits: Tensor = model(x.clone())  # some models normalise in place
         return logits

@@ -109,6 +109,7 @@ def watched(model: nn.Module) -> Iterator[set[str]]:
     needed = [parameter.requires_grad for parameter in parameters]
     grads = [None if p.grad is None else p.grad.clone() for p in parameters]
     values = [(t, t.detach().clone()) for t in (*parameters, *model.buffers())]
+    buffers = [(module, dict(module._buffers)) for module in model.modules()]
     try:
         yield changed
     finally:
@@ -123,6 +124,10 @@ def watched(model: nn.Module) -> Iterator[set[str]]:
             if not _same(parameter.grad, grad):
                 changed.add("gradients")
                 parameter.grad = grad
+        for module, known in buffers:
+            if any(module._buffers.get(name) is not buffer for name, buffer in known.items()):
+                changed.add("weights or statistics")
+                module._buffers.update(known)
         for tensor, value in values:
             if not _same(tensor, value):
                 changed.add("weights or statistics")

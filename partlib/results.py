@@ -68,12 +68,20 @@ def read(folder: Path | str) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: there is no such folder.
+        ValueError: a file is no JSON.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"folder: no results at {folder}")
-    found = [json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))]
+    found = [_read_json(path) for path in sorted(folder.rglob("*.json"))]
     return [each for each in found if isinstance(each, dict) and "label" in each]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"folder: {path} is no JSON ({error})") from error
 
 
 def folder(*parts: str) -> Path:

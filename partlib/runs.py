@@ -175,7 +175,7 @@ def train_or_load(
         root: where data sets are, see `data.load`.
 
     Raises:
-        ValueError: `folder` holds another run.
+        ValueError: `folder` holds another run, or weights that are not its own.
     """
     device, folder = best_device(), Path(folder)
     done = folder / "result.json"
@@ -196,6 +196,8 @@ def train_or_load(
         found = run(recipe, method, folder=folder, root=root)
     model = models.build(recipe.network, found["num_classes"], seed=0)
     checkpoints.load_weights(model, folder / "weights.safetensors")
+    if checkpoints.weights_sha256(model) != found["weights_sha256"]:
+        raise ValueError(f"folder: the weights in {folder} are not those of its result.json")
     return model.to(device).eval()
 
 

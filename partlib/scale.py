@@ -31,8 +31,9 @@ class Scale:
     def load(self, split: str, *, n: int | None = None) -> ImageSet:
         """A split of this scale's data set, on the GPU where there is one.
 
-        "val" of a set without one is `n` training images, 1,000 unless it is given: none of those
-        that `load("train", n=...)` gives here, but those of `model` were trained on them too.
+        "val" of a set without one is `n` training images, 1,000 unless it is given. As long as
+        both together are no more than the set, none of those that `load("train", n=...)` gives is
+        among them; but those of `model` were trained on them too.
 
         Raises:
             ValueError: there is no such split, or it has fewer images.
@@ -40,8 +41,11 @@ class Scale:
         if split != "val" or split in data.NAMES[self.recipe.data]:
             return data.load(self.recipe.data, split, n=n).to(runs.best_device())
         whole = data.load(self.recipe.data, "train")
+        n = VAL if n is None else n
+        if not (isinstance(n, int) and 0 < n < len(whole)):
+            raise ValueError(f"n: between 1 and {len(whole) - 1} is needed, found {n!r}")
         # Both pick from one order of the images: "train" from its front, and this its end.
-        return data.hold_out(whole, len(whole) - (n or VAL))[0].to(runs.best_device())
+        return data.hold_out(whole, len(whole) - n)[0].to(runs.best_device())
 
     def test_set(self) -> ImageSet:
         """The test images that this scale measures on."""

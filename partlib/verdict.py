@@ -45,8 +45,11 @@ ON_THE_MAP = {
     "than each control that has its mean budget; whether it is higher in the other is open.",
     "not shown to differ": "**Nothing here shows that the map matters**: PART is not shown to "
     "differ from any control that has its mean budget.",
-    "mixed": "**The controls do not agree**: PART does not compare in one way with those that have "
-    "its mean budget.",
+    "opposed": "**The controls do not agree**: PART is higher than one control that has its mean "
+    "budget, and lower than another, in the same accuracy.",
+    "mixed": "**The controls leave it open**: PART is shown to differ from some that have its mean "
+    "budget, and from others not, or not in the same way. That alone does not show that the "
+    "controls differ.",
 }
 """What follows if PART compares in this way with each of those controls, or not in one way."""
 
@@ -218,8 +221,8 @@ def _of_the_map(comparisons: Sequence[Comparison]) -> str:
         if findings == {sure, unsure}:
             findings = {unsure}
     opposed = any({1, -1} <= set(signs) for signs in zip(*(c.signs for c in deciding), strict=True))
-    alike = findings.pop() if len(findings) == 1 and not opposed else "mixed"
-    return ON_THE_MAP[alike]
+    alike = findings.pop() if len(findings) == 1 else "mixed"
+    return ON_THE_MAP["opposed" if opposed else alike]
 
 
 def by_chance(differences: Sequence[Comparison | Spread | None]) -> str:

@@ -38,6 +38,7 @@ GOOD: dict[str, Any] = {
     "steps": 2,
 }
 BAD: list[tuple[dict[str, Any], str]] = [
+    ({"y": Y.to("meta")}, "y: labels on cpu, as the images, are needed, found meta"),
     ({"x": spoiled(1.5)}, "x: values in [0, 1] are needed, found 0.0 to 1.5"),
     ({"x": spoiled(-0.5)}, "x: values in [0, 1] are needed, found -0.5 to 1.0"),
     ({"x": spoiled(float("nan"))}, "x: values in [0, 1] are needed, found nan"),
@@ -118,6 +119,10 @@ BAD_SETTINGS: list[tuple[dict[str, Any], str]] = [
         {"loss": "kl", "random_start": False},
         'random_start: a start away from x is needed for the loss "kl", whose gradient is zero at '
         "x, found False",
+    ),
+    (
+        {"loss": "kl", "random_start": torch.zeros_like(random_images())},
+        'random_start: a start away from x is needed for the loss "kl"',
     ),
     ({"loss": "mse"}, 'loss: "ce", "kl", "margin" or a callable is needed, found \'mse\''),
     ({"loss": F.cross_entropy}, "loss: one number an image, (4,), is needed, found ()"),

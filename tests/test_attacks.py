@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from attacked import CLASSES, Y, curved, random_images, random_map
+from attacked import CLASSES, Y, curved, linear, random_images, random_map
 from torch import Tensor, nn
 
 from partlib import attacks
-from partlib.attacks import fgsm, pgd
+from partlib.attacks import fgsm, margin, pgd
 
 
 @pytest.mark.parametrize("loss", ["ce", "kl", "margin"])
@@ -147,3 +147,23 @@ def test_a_restart_that_fools_the_model_is_never_given_up() -> None:
     mixed = fooled.any(dim=0) & ~fooled.all(dim=0)
     assert mixed.any(), "some image must be misread from some starts only"
     assert torch.equal(attacks.margin(net(start(None, 8)), Y) > 0, fooled.any(dim=0))
+
+
+def test_restarts_tell_losses_apart_that_are_large() -> None:
+    """Of margins near minus 1e9, the largest is kept."""
+    model, x = linear().float(), random_images().float()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(1e9)
+    y = model(x).argmax(dim=1)
+    walk: dict[str, Any] = {"step_size": 0.001, "steps": 0, "loss": "margin"}
+    ends = [
+        pgd(model, x, y, 0.01, generator=source, **walk)
+        for source in [torch.Generator().manual_seed(0)]
+        for _ in range(5)
+    ]
+    heights = torch.stack([margin(model(end), y) for end in ends])
+    assert heights.max() < 0, "none is fooled, so the loss decides"
+    found = pgd(model, x, y, 0.01, restarts=5, **walk)
+    assert torch.equal(margin(model(found), y), heights.amax(dim=0))
+    assert (heights.argmax(dim=0) > 0).any()

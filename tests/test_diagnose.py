@@ -315,6 +315,8 @@ def test_the_zoos_robust_networks_pass(name: str) -> None:
         ({"eps": 0.3}, "eps: a budget above 0 and up to 0.25 is needed, found 0.3"),
         ({"steps": 3}, "steps: a whole number, 4 or more, is needed, found 3"),
         ({"model": nn.Sequential(nn.Flatten(), nn.Linear(192, 1))}, "model: logits for at least 2"),
+        ({"attack": "pgd"}, "attack: a callable or None is needed, found 'pgd'"),
+        ({"transfer_from": "at"}, "transfer_from: a torch.nn.Module is needed, found 'at'"),
         ({"attack": lambda *_: None}, "attack: images of shape .* found NoneType"),
         ({"attack": lambda model, x, *_: x[0]}, "attack: images of shape"),
         ({"attack": lambda model, x, *_: x * torch.nan}, "attack: images of shape .* without NaN"),

@@ -375,3 +375,21 @@ def test_accuracy_is_in_percent() -> None:
     assert evaluation.accuracy(Brightness(), s.images, y) == 75.0
     assert evaluation.predict(Brightness(), s.images).shape == (4, 2)
     assert not evaluation.predict(Brightness(), s.images).requires_grad
+
+
+def test_a_model_that_normalises_in_place_changes_no_image() -> None:
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = models.build("small", 10, seed=0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.model(x.sub_(0.5).div_(0.25))
+            return logits
+
+    model, x = InPlace().eval(), torch.rand(8, 3, 32, 32)
+    before = x.clone()
+    once, again = (evaluation.predict(model, x) for _ in range(2))
+    assert torch.equal(x, before)
+    assert torch.equal(once, again)
+    assert evaluation.accuracy(model, x, once.argmax(dim=1)) == 100

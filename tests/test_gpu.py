@@ -13,7 +13,18 @@ import torch
 from pretended_gpu import GPU, Generator, pretended_gpu
 
 from experiments import plans, speed
-from partlib import cam, checkpoints, corruptions, data, evaluation, methods, models, runs, scale
+from partlib import (
+    attacks,
+    cam,
+    checkpoints,
+    corruptions,
+    data,
+    evaluation,
+    methods,
+    models,
+    runs,
+    scale,
+)
 from partlib.data import ImageSet
 from partlib.diagnose import diagnose
 from partlib.methods import Method, control
@@ -142,6 +153,20 @@ def test_maps_of_each_network(gpu: torch.device) -> None:
             assert heat.is_cuda
             for rule in ("paper", "published"):
                 assert cam.important(heat, rule).is_cuda
+
+
+def test_a_mask_and_a_start_may_come_from_the_processor(gpu: torch.device) -> None:
+    images = digits(4)
+    assert images.masks is not None
+    model, x, y = network().eval(), images.images.to(gpu), images.labels.to(gpu)
+    found = cam.alignment(cam.grad_cam(model, x), images.masks)
+    assert all(value.is_cuda for value in found.values())
+    start = torch.full(x.shape, 0.01)
+    moved = attacks.pgd(model, x, y, 8 / 255, step_size=0.01, steps=0, random_start=start)
+    assert torch.allclose(moved.cpu(), (images.images + start).clamp(0, 1))
+    for call in (evaluation.accuracy, functools.partial(attacks.fgsm, eps=0.1)):
+        with pytest.raises(ValueError, match=r"y: labels on cuda.*, as the images, are needed"):
+            call(model, x, images.labels)
 
 
 def test_a_whole_run(gpu: torch.device, tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ def test_it_is_no_weaker_than_pgd_on_the_zoos_robust_network() -> None:
         ({"steps": -1}, "steps: a whole number, 0 or more, is needed, found -1"),
         ({"step_size": 0}, "step_size: a value above 0 is needed, found 0"),
         ({"random_start": "far"}, "random_start: "),
+        ({"random_start": torch.zeros_like(X)}, "random_start: .* found a tensor"),
         ({"generator": 3}, "generator: a torch.Generator on cpu is needed, found int"),
         ({"x": X * 2}, "x: values in"),
         ({"y": Y[:2]}, "y: one label an image"),

@@ -296,6 +296,10 @@ CHANGES: dict[str, tuple[Callable[[Classifier], Any], set[str]]] = {
         lambda model: model.features[1].reset_running_stats(),
         {"weights or statistics"},
     ),
+    "other statistics": (
+        lambda model: setattr(model.features[1], "running_mean", torch.zeros(16)),
+        {"weights or statistics"},
+    ),
     "all": (
         lambda model: model.eval().requires_grad_(False).zero_grad(),
         {"modes", "requires_grad", "gradients"},

@@ -137,8 +137,9 @@ def test_validation_images_are_not_those_that_chapters_train_on(
     assert (len(which("val", None)), len(which("val", 100))) == (1_000, 100)
     assert which("val", 100) == which("val", 100)
     assert not which("val", None) & which("train", 2_000)
-    with pytest.raises(ValueError, match=r"n: between 1 and 2999 is needed"):
-        here.load("val", n=3_000)
+    for n in (3_000, 0, -1):
+        with pytest.raises(ValueError, match=rf"n: between 1 and 2999 is needed, found {n}$"):
+            here.load("val", n=n)
     with pytest.raises(ValueError, match=r"split: cifar10 has train, test, found 'extra'"):
         here.load("extra")
 

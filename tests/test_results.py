@@ -272,3 +272,9 @@ def test_measured_runs_are_found_beside_or_inside_the_library(
         (folder / "at-seed0.json").write_text(json.dumps({"label": folder.parts[-3]}))
         assert results.measured("scene-digits", "small") == [{"label": folder.parts[-3]}]
     assert results.measured("scene-digits", "resnet18") == []
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    (tmp_path / "at-seed0.json").write_text('{"label": "at", "me')
+    with pytest.raises(ValueError, match=r"folder: .*at-seed0\.json is no JSON"):
+        results.read(tmp_path)

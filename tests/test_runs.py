@@ -285,6 +285,9 @@ def test_train_or_load_trains_once_and_refuses_another_run(
     for other, method in others:
         with pytest.raises(ValueError, match=r"folder: .* holds another run, 'natural'"):
             train_or_load(other, other.method(method), folder=tmp_path)
+    checkpoints.save_weights(models.build("small", 10, seed=9), tmp_path / "weights.safetensors")
+    with pytest.raises(ValueError, match=r"folder: the weights in .* are not those of its result"):
+        train_or_load(chosen, chosen.method("natural"), folder=tmp_path)
 
 
 def test_real_cifar10_trains_and_writes_a_result(cifar10_root: Path, tmp_path: Path) -> None:

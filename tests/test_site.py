@@ -158,6 +158,44 @@ def test_the_dark_theme_leaves_adversarial_images_as_they_are(browser: Any, orig
     assert set(filters) == {"none"}
 
 
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_code_fits_a_laptops_screen(browser: Any, origin: str, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    wide = {}
+    for name in (name for name in PAGES if name.startswith("notebooks/")):
+        page.goto(f"{origin}/{name}")
+        wide[name] = page.evaluate(
+            "[...document.querySelectorAll('div.cell_input pre')]"
+            ".filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.textContent)"
+        )
+    page.close()
+    assert len(wide) > 8
+    assert {name: cells for name, cells in wide.items() if cells} == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["notebooks/08-results.html", "notebooks/09-reading-critically.html"]
+)
+def test_a_page_is_printed_whole_and_in_the_light_theme(
+    browser: Any, origin: str, name: str
+) -> None:
+    page = browser.new_page(viewport={"width": 718, "height": 1000}, color_scheme="dark")
+    page.goto(f"{origin}/{name}")
+    settle(page)
+    theme = "document.documentElement.dataset.theme"
+    page.evaluate(f"addEventListener('beforeprint', () => (window.printed = {theme}))")
+    page.pdf()
+    assert (page.evaluate("printed"), page.evaluate(theme)) == ("light", "dark")
+    page.emulate_media(media="print")
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.cell_output table')]"
+        ".filter((e) => e.scrollWidth > e.closest('.cell_output').clientWidth)"
+        ".map((e) => e.caption.textContent)"
+    )
+    page.close()
+    assert cut == []
+
+
 def test_search_finds_a_chapter(browser: Any, origin: str) -> None:
     page = browser.new_page()
     page.goto(f"{origin}/search.html?q=guacamole")

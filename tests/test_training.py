@@ -115,7 +115,14 @@ def test_labels_that_have_no_logit_are_refused_before_training(method: Method) -
     more = replace(s, labels=5 * s.labels, class_names=tuple("abcdef"))
     with pytest.raises(ValueError, match=r"^train_set: labels in \[0, 2\) are .* found 0 to 5$"):
         fit(model, more, method, QUICK, progress=False)
+    with pytest.raises(ValueError, match=r"^val_set: labels in \[0, 2\) are .* found 0 to 5$"):
+        fit(model, s, method, QUICK, val_set=more, progress=False)
     assert checkpoints.weights_sha256(model) == before
+
+
+def test_a_network_that_is_all_frozen_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"model: weights that require gradients .* all frozen"):
+        fit(net().requires_grad_(False), images(), AT, QUICK, progress=False)
 
 
 @pytest.mark.parametrize(("refresh", "warmup"), [(1, 0), (2, 0), (3, 0), (2, 1), (10, 2)])

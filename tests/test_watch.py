@@ -131,6 +131,15 @@ def test_validation_is_of_the_whole_set(monkeypatch: pytest.MonkeyPatch) -> None
     assert watch.validate(model, images(), 20 / 255) == whole
 
 
+def test_a_network_of_nan_has_no_accuracy() -> None:
+    model = net()
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    for eps in (0, 8 / 255):
+        with pytest.raises(FloatingPointError, match=r"the network gives NaN .* lower lr"):
+            watch.validate(model, VAL, eps)
+
+
 def test_what_cannot_be_chosen_is_said() -> None:
     with pytest.raises(ValueError, match=r"^patience: a val_set is needed .* found none and 3$"):
         fit(net(), images(), AT, replace(QUICK, patience=3), progress=False)

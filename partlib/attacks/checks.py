@@ -59,6 +59,8 @@ def labels(y: Tensor, x: Tensor) -> None:
         raise ValueError(
             f"y: one label an image, shape {tuple(x.shape[:1])}, is needed, found {tuple(y.shape)}"
         )
+    if y.device != x.device:
+        raise ValueError(f"y: labels on {x.device}, as the images, are needed, found {y.device}")
 
 
 def step(step_size: float) -> None:

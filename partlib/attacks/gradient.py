@@ -92,7 +92,9 @@ def pgd(
     checks.count("restarts", restarts, least=1)
     if isinstance(random_start, Tensor):
         _check_offset(random_start, x)
-    _check_choices(isinstance(random_start, Tensor) or random_start, loss, update)
+        _check_choices(bool(random_start.any()), loss, update)
+    else:
+        _check_choices(random_start, loss, update)
     generator = checks.source(generator, x)
     x, y, step_size = x.detach(), y.long(), float(step_size)
     with untouched(model), gradients_on():
@@ -104,12 +106,13 @@ def pgd(
             x_adv = _ascend(model, x, x_adv, y, budget, objective, step_size, steps, update)
             if restarts == 1:
                 return x_adv
-            score = _badness(model, x_adv, y, objective)
+            fooled, height = _badness(model, x_adv, y, objective)
             if worst is None:
-                worst, worst_score = x_adv, score
+                worst, most_fooled, highest = x_adv, fooled, height
             else:
-                better = (score > worst_score).nonzero()[:, 0]
-                worst[better], worst_score[better] = x_adv[better], score[better]
+                better = (fooled & ~most_fooled) | ((fooled == most_fooled) & (height > highest))
+                worst[better], highest[better] = x_adv[better], height[better]
+                most_fooled |= fooled
         assert worst is not None
         return worst
 
@@ -168,7 +171,7 @@ def _start(
     x: Tensor, budget: Tensor, random_start: bool | Start | Tensor, generator: torch.Generator
 ) -> Tensor:
     if isinstance(random_start, Tensor):
-        offset = random_start.detach().to(x.dtype)
+        offset = random_start.detach().to(x)
     elif not random_start:
         return x.clone()
     elif random_start == "normal":
@@ -229,13 +232,11 @@ def _margin(logits: Tensor, y: Tensor) -> Tensor:
 
 def _badness(
     model: nn.Module, x_adv: Tensor, y: Tensor, objective: Callable[[Tensor, Tensor], Tensor]
-) -> Tensor:
-    """A score (N,) that puts any wrong prediction above any right one, then goes by the loss."""
+) -> tuple[Tensor, Tensor]:
+    """How bad an end is (N,): first whether the prediction is wrong, then the loss."""
     with torch.no_grad():
         logits = checks.first_logits(model, x_adv, y)
-        fooled = _margin(logits, y) > 0
-        # The arctangent keeps the order of losses and bounds them.
-        return fooled * 4.0 + objective(logits, y).atan()
+        return _margin(logits, y) > 0, objective(logits, y)
 
 
 def log_softmax(logits: Tensor) -> Tensor:

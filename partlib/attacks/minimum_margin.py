@@ -42,7 +42,7 @@ def mma(
             attacked in one batch of k N images.
         steps: how many steps, 0 or more.
         step_size: how far a pixel moves in one step, above 0.
-        random_start: as in `pgd`, drawn anew for each target.
+        random_start: as in `pgd`, but no tensor, drawn anew for each target.
         generator: as in `pgd`.
 
     Returns:
@@ -53,6 +53,8 @@ def mma(
     """
     budget = checks.inputs(model, x, y, eps)
     checks.count("k", k, least=1)
+    if isinstance(random_start, Tensor):
+        raise ValueError('random_start: a bool, "uniform" or "normal" is needed, found a tensor')
     with untouched(model), gradients_on():
         images, labels = x.detach().clone(), y.long().clone()  # never inference tensors
         with torch.no_grad():

@@ -44,7 +44,7 @@ def alignment(heat: Tensor, mask: Tensor) -> dict[str, Tensor]:
         raise ValueError(f"mask: bool or floats are needed, found {mask.dtype}")
     if mask.dtype != torch.bool and not ((mask >= 0) & (mask <= 1)).all():  # NaN fails here too
         raise ValueError("mask: values in [0, 1] are needed, found others")
-    inside = mask > 0.5
+    inside = mask.to(heat.device) > 0.5
     peak = heat.amax(dim=(1, 2), keepdim=True)
     found = {
         "iou": _share(chosen & inside, chosen | inside),

@@ -165,6 +165,12 @@ def _is_plain(model: nn.Module) -> TypeGuard[Classifier]:
     return getattr(model.forward, "__func__", None) is Classifier.forward and not _is_hooked(model)
 
 
+def _is_pooled_linear(head: nn.Module) -> TypeGuard[PooledLinear]:
+    """Whether a call is the linear layer on the averages and nothing else."""
+    plain = getattr(head.forward, "__func__", None) is PooledLinear.forward
+    return plain and not any(_is_hooked(module) for module in head.modules())
+
+
 def _is_hooked(model: nn.Module) -> bool:
     return bool(model._forward_hooks or model._forward_pre_hooks)
 
@@ -175,7 +181,7 @@ def _at_last_stage(model: Classifier, x: Tensor) -> tuple[Tensor, Tensor, nn.Lin
         with checks.taken(model, x):
             maps = model.features(x)
         _check_maps(maps, "model")
-        if isinstance(model.head, PooledLinear):
+        if _is_pooled_linear(model.head):
             return maps, model.head(maps), model.head.linear
     maps.requires_grad_(True)
     with checks.taken(model, x):
@@ -252,9 +258,11 @@ def _gradient(score: Tensor, maps: Tensor) -> Tensor:
 
 def _scale(heat: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize (N, h, w) to (N, H, W) and divide each image by its maximum, leaving zeros zero."""
+    low, high = heat.amin(dim=(1, 2), keepdim=True), heat.amax(dim=(1, 2), keepdim=True)
     heat = F.interpolate(heat[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+    heat = torch.where(low == high, high, heat)  # which resizing makes uneven in the last bit
     peak = heat.amax(dim=(1, 2), keepdim=True)
-    return torch.where(peak > 0, heat / peak, 0.0)
+    return torch.where(peak == 0, 0.0, heat / peak)  # NaN stays NaN
 
 
 def _check_images(x: Tensor) -> None:
@@ -280,13 +288,15 @@ def _check_logits(logits: Tensor, x: Tensor) -> None:
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(f"model: logits of shape ({len(x)}, K) are needed, found {found}")
+    if not logits.isfinite().all():
+        raise checks.NotFiniteError("model: finite logits are needed, found NaN or infinity")
 
 
 def _check_target(target: Tensor, logits: Tensor) -> Tensor:
     if not isinstance(target, Tensor):
         raise ValueError(f"target: a tensor is needed, found {target!r}")
     classes = logits.shape[1]
-    wrong = target.is_floating_point() or target.is_complex()
+    wrong = target.is_floating_point() or target.is_complex() or target.dtype == torch.bool
     if target.shape != logits.shape[:1] or wrong:
         raise ValueError(
             f"target: whole numbers of shape ({len(logits)},) are needed, "

@@ -17,7 +17,8 @@ def important(heat: Tensor, rule: Rule = "paper") -> Tensor:
 
     In PART's terms (Zhang et al., 2024) a pixel's weight is its heat over the mean, and important
     means a weight above 1. The rule is monotone: a higher heat is never less important. A map
-    that is the same everywhere says nothing, and then every pixel counts as important.
+    that is the same everywhere, but for rounding, says nothing, and then every pixel counts as
+    important.
 
     Args:
         heat: (N, H, W), finite.
@@ -43,7 +44,8 @@ def important(heat: Tensor, rule: Rule = "paper") -> Tensor:
         mean = colour.mean(dim=(1, 2, 3), keepdim=True)
         spread = colour.std(dim=(1, 2, 3), correction=0, keepdim=True)
         return (colour - mean) / spread > 1  # no colour of jet is grey, so never over 0
-    return (heat > heat.mean(dim=(1, 2), keepdim=True)) | (high <= low)
+    flat = high - low <= 4 * torch.finfo(heat.dtype).eps * high.abs()
+    return (heat > heat.mean(dim=(1, 2), keepdim=True)) | flat
 
 
 def check_rule(rule: str) -> None:

@@ -41,9 +41,13 @@ def check(
     weights = next(model.parameters(), None)
     if weights is None:
         raise ValueError(f"model: weights are needed, found none in {type(model).__name__}")
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise ValueError("model: weights that require gradients are needed, found all frozen")
     x = train_set[:1].images.to(weights)
     with seeded(config.seed), mixed_precision(x.device, config.precision):
-        _check_labels(model, x, train_set)
+        _check_labels("train_set", model, x, train_set)
+        if val_set is not None:
+            _check_labels("val_set", model, x, val_set)
         if (rule := getattr(method.rule, "check", None)) is not None:
             rule(model, x)
 
@@ -75,10 +79,10 @@ def laid_out(model: nn.Module, train_set: ImageSet, config: TrainConfig) -> torc
     return torch.channels_last
 
 
-def _check_labels(model: nn.Module, x: Tensor, train_set: ImageSet) -> None:
+def _check_labels(name: str, model: nn.Module, x: Tensor, images: ImageSet) -> None:
     """Refuse labels that have no logit, which a loss on a GPU would stop at without a word."""
     with untouched(model), torch.no_grad():
         classes = model(x).shape[1]
-    low, high = (int(value) for value in train_set.labels.aminmax())
+    low, high = (int(value) for value in images.labels.aminmax())
     if not 0 <= low <= high < classes:
-        raise ValueError(f"train_set: labels in [0, {classes}) are needed, found {low} to {high}")
+        raise ValueError(f"{name}: labels in [0, {classes}) are needed, found {low} to {high}")

@@ -34,6 +34,9 @@ def validate(model: nn.Module, val_set: ImageSet, eps: float) -> Row:
         "val_natural", and with a budget "val_robust": under PGD of ten steps of eps / 4, the same
         whatever the method trains on. It starts from the image itself, so that the choice of an
         epoch depends on the weights alone.
+
+    Raises:
+        FloatingPointError: the model gives NaN or infinity.
     """
     mine = val_set[processes.rank() :: processes.size()]
     dtype = next(model.parameters()).dtype
@@ -113,5 +116,8 @@ def check(history: Sequence[Row], labels: Tensor, seen: int, config: TrainConfig
 
 def _right(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     with untouched(model), torch.no_grad():
-        right: Tensor = (model(x).argmax(dim=1) == y).sum()
+        logits = model(x)
+        if not logits.isfinite().all():
+            raise FloatingPointError("the network gives NaN or infinity: try a lower lr or clip=1")
+        right: Tensor = (logits.argmax(dim=1) == y).sum()
         return right
