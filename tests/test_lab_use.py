@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from lab_page import CHECKS, Lab, needs_browser
 
+from partlib import data
+
 
 @needs_browser
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -111,6 +113,73 @@ def test_clicks_and_strokes_count_while_a_network_loads(fresh: Lab) -> None:
     fresh.settle()
     assert " AT " in fresh.verdict
     assert re.findall(r"\d+ % forbidden", fresh.figures) == painted
+
+
+@needs_browser
+def test_while_a_network_loads_the_old_result_is_faint(fresh: Lab) -> None:
+    def opacity() -> float:
+        script = "getComputedStyle(document.querySelector('.lab-verdict')).opacity"
+        return float(fresh.page.evaluate(script))
+
+    assert opacity() == 1
+    held = fresh.hold("weights-at.js")
+    fresh.pick("Network", "AT", wait=False)
+    fresh.page.wait_for_timeout(500)
+    assert opacity() == 0.5
+    fresh.asked_for(held).continue_()
+    fresh.settle()
+    fresh.page.wait_for_timeout(100)
+    assert opacity() == 1
+
+
+@needs_browser
+def test_few_open_pixels_are_counted(fresh: Lab) -> None:
+    for button in ("ε everywhere", "Invert"):
+        fresh.press(button)
+    assert "100 % forbidden, 0 pixels open" in fresh.figures
+    fresh.slide("Brush", 1)
+    fresh.pick("Brush paints", "2 ε")
+    fresh.page.get_by_role("application").focus()
+    fresh.page.keyboard.press(" ")
+    fresh.settle()
+    assert "100 % forbidden, 1 pixel open" in fresh.figures
+
+
+@needs_browser
+def test_inverted_twice_is_as_it_was(fresh: Lab) -> None:
+    fresh.page.get_by_role("application").focus()
+    fresh.page.keyboard.press(" ")
+    fresh.settle()
+    fresh.page.keyboard.press("Tab")
+    for end, forbidden in ((", inverted", 98), ("", 2)):
+        fresh.press("Invert")
+        assert fresh.place == f"Budget map: painted{end}"
+        assert f"{forbidden} % forbidden" in fresh.figures
+
+
+@needs_browser
+def test_the_digit_is_what_is_more_than_half_ink(fresh: Lab) -> None:
+    fresh.press("The digit")
+    ink = (data.load("scene-digits", "test").masks > 0.5).sum(dim=(1, 2)).tolist()
+    (open_,) = re.findall(r"(\d+) pixels open", fresh.figures)
+    assert int(open_) in ink
+    assert int(open_) < 150
+    fresh.press("Invert")
+    assert f"{1024 - int(open_)} pixels open" in fresh.figures
+
+
+@needs_browser
+def test_nothing_is_called_cut_off_that_fits(fresh: Lab) -> None:
+    fresh.page.get_by_role("application").focus()
+    fresh.pick("Brush paints", "2 ε")
+    fresh.page.get_by_role("application").focus()
+    fresh.page.keyboard.press(" ")
+    fresh.settle()
+    fresh.slide("ε", 16)
+    assert "grey: no change; cut off" in fresh.figures
+    fresh.pick("Attack", "PGD")
+    fresh.slide("Steps", 1)
+    assert "cut off" not in fresh.figures
 
 
 @needs_browser

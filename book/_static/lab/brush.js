@@ -25,7 +25,7 @@ lab.useBrush = (canvas, state, weights, painted, moved) => {
   };
 
   canvas.onpointerdown = (event) => {
-    if (event.button || event.ctrlKey) return; // with Ctrl it is a Mac's right button
+    if (!event.isPrimary || event.button || event.ctrlKey) return; // Ctrl: a Mac's right button
     canvas.setPointerCapture(event.pointerId);
     [state.row, state.column] = point(event);
     dab();

@@ -31,7 +31,7 @@ lab.mount = (root, settings) => {
     quarter: ["Forbid a quarter", () => lab.maps.quarter(state.quarter)],
     cam: ["Important (CAM)", () => lab.maps.mask(clean.important, 1, 0), "image", "model"],
     part: ["PART: 7/8 elsewhere", () => lab.maps.mask(clean.important, 1, 7 / 8), "image", "model"],
-    digit: ["The digit", () => lab.maps.mask(mask(), 1, 0), "image"],
+    digit: ["The digit", () => lab.maps.mask(mask().map((m) => +(m > 0.5)), 1, 0), "image"],
     invert: ["Invert"],
   };
   const looked = () => clean.image === state.image && clean.model === state.model;
@@ -45,7 +45,7 @@ lab.mount = (root, settings) => {
   const load = (name) => {
     if (name === "quarter") state.quarter = (state.quarter + 1) % 4;
     if (name !== "invert") map = { name };
-    else map.inverted = !map.inverted || map.name === "painted";
+    else map.inverted = !map.inverted;
     if (map.name === "painted") weights = lab.maps.invert(weights);
     else fill();
   };
@@ -104,13 +104,16 @@ lab.mount = (root, settings) => {
     if (brushing) lab.drawBrush(canvas, lab.brush(state.row, state.column, state.size));
     lab.say(place, brushing ? titleOfCell() : titleOfMap());
     const mean = lab.over255(share(weights) * state.eps);
-    const text = `mean ${mean}, ${lab.percent(share(weights.map((w) => w === 0)))} forbidden`;
+    const open = weights.filter((w) => w > 0).length; // few pixels are less than a percent
+    const text = `mean ${mean}, ${lab.percent(1 - open / cells)} forbidden, ${open} pixel${open === 1 ? "" : "s"} open`;
     const colours = `violet 0, yellow ${lab.over255(2 * state.eps)}`; // a weight is at most 2
     const keys = "Arrow keys move the brush, with Shift by four cells; space paints.";
     figures.budget.show(`${text}; ${colours}`, `Budget map, 32 by 32 cells: ${text}. ${keys}`);
   };
   const drawRest = (after) => {
-    const [label, cut] = [labels[state.image], TIMES * Math.max(...weights) * state.eps > 128];
+    const label = labels[state.image];
+    const largest = pixels().reduce((high, v, i) => Math.max(high, Math.abs(after.pixels[i] - v)), 0);
+    const cut = TIMES * largest > 0.51; // 16/255 just fits
     lab.drawImage(figures.image.canvas, pixels());
     figures.image.show(clean.text);
     lab.drawChange(figures.change.canvas, pixels(), after.pixels, TIMES);
