@@ -2,9 +2,12 @@
 
 import ast
 import copy
+import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,7 +57,7 @@ def targets(node: ast.stmt) -> list[str]:
 
 SWAPS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
-    ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.Eq: ast.NotEq,
+    ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.Eq: ast.NotEq, ast.GtE: ast.Gt,
 }  # fmt: skip
 OTHERS = {
     "argmax": "argmin", "maximum": "minimum", "minimum": "maximum", "gather": "scatter",
@@ -159,7 +162,7 @@ EQUIVALENT = {
     "equal_mean": {"line 2: no item: budget.mean().item()"},
     "other_masks": {"line 2: constant: 1"},
     "pixel_ag_clamp": {"line 7: no detach: delta.detach()"},
-    "same_class": {"line 3: no unique: y.unique()"},
+    "same_class": {"line 3: no unique: y.unique()", "line 5: constant: 1"},
     "mended": {"line 4: no clone: x.clone()"},
 }
 BY_HAND = {
@@ -196,6 +199,8 @@ BY_HAND = {
     "infinity of the wrong sign": ("monotone", "-torch.inf", "torch.inf"),
     "for all images at once": ("monotone", "coolest >= hottest",
                                "(coolest >= hottest).all().expand(len(heat))"),
+    "hotter, not as hot": ("monotone", "coolest >= hottest", "coolest > hottest"),
+    "back to front in a class": ("same_class", "members.roll(1)", "members.flip(0)"),
     "across the classes": ("same_class", "y == c", "y >= 0"),
     "one mask a class": ("same_class", "mask[members.roll(1)]", "mask[members[:1]]"),
     "in place": ("same_class", "mask.clone()", "mask"),
@@ -212,6 +217,38 @@ BY_HAND = {
     "more than nothing": ("is_sound", "loss(noise)", "loss(x)"),
     "random masks": ("other_masks", "mask.roll(1, dims=0)", "torch.rand(mask.shape) > 0.5"),
 }  # fmt: skip
+
+
+def scaled(delta: torch.Tensor, eps: float) -> torch.Tensor:
+    factor = eps / delta.flatten(1).norm(dim=1).clamp(min=1e-12)
+    delta *= factor.clamp(max=1)[:, None, None, None]
+    return delta
+
+
+def rolled(mask: torch.Tensor) -> torch.Tensor:
+    mask[:] = mask.roll(1, dims=0)
+    return mask
+
+
+# Right in another way: by numbers of another library, or in place.
+RIGHT_TOO: dict[str, tuple[str, Any]] = {
+    "numpy's number": ("seeds_needed", lambda sd, half: np.ceil((2 * sd / half) ** 2)),
+    "numpy's float32": ("equal_mean", lambda budget: budget.numpy().mean()),
+    "an array of no dimension": ("mean_of_quarters", lambda a, b: np.array((a + 3 * b) / 4)),
+    "a whole number of numpy": ("natural_beta", np.int64(0)),
+    "a fraction": (
+        "by_luck",
+        lambda k, n: sum(Fraction(math.comb(n, j), 2**n) for j in range(k, n + 1)),
+    ),
+    "images in place": ("as_bytes", lambda x: x.mul_(255).round_().div_(255)),
+    "changes in place": ("project_l2", scaled),
+    "masks in place": ("other_masks", rolled),
+}
+
+
+@pytest.mark.parametrize("way", RIGHT_TOO)
+def test_another_way_is_right_too(way: str) -> None:
+    assert verdict(*RIGHT_TOO[way]) == RIGHT
 
 
 def test_every_exercise_is_here() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -79,9 +81,9 @@ def same(found: object, expected: Tensor, *, atol: float = 1e-6) -> bool:
 
 def near(found: object, expected: float) -> bool:
     """Whether a result is a number of the expected value."""
-    if isinstance(found, Tensor):
+    if isinstance(found, (Tensor, np.ndarray, np.generic)):
         found = found.item()
-    return isinstance(found, (int, float)) and abs(found - expected) <= 1e-6 * max(1, abs(expected))
+    return isinstance(found, Real) and abs(float(found) - expected) <= 1e-6 * max(1, abs(expected))
 
 
 def network(seed: int = 0) -> Classifier:

@@ -71,7 +71,9 @@ def by_asking(answer: Any) -> None:
     """An attack by queries alone."""
     model = _Answers(network())
     x, y = images(6, side=32)
-    found = answer(model, x, y, EPS, questions=40, generator=torch.Generator().manual_seed(0))
+    found = answer(
+        model, x.clone(), y, EPS, questions=40, generator=torch.Generator().manual_seed(0)
+    )
     stub(same(found, x, atol=0))
     is_adversarial(found, x, EPS)
     need(
@@ -87,7 +89,7 @@ def by_asking(answer: Any) -> None:
     need((gain > 0).all(), "some images have gained nothing in forty questions")
     touched = ((found - x).abs() > 1e-9).double().mean()
     need(touched > 0.05, "hardly a pixel has changed: keep what was found, and add to it")
-    again = answer(model, x, y, EPS, questions=0, generator=torch.Generator())
+    again = answer(model, x.clone(), y, EPS, questions=0, generator=torch.Generator())
     need(same(again, x, atol=0), "with no question the images stay as they are")
 
 
@@ -96,7 +98,7 @@ def targeted(answer: Any) -> None:
     """FGSM towards a label."""
     model = network()
     x, y = images()
-    found = answer(model, x, y, EPS)
+    found = answer(model, x.clone(), y, EPS)
     stub(same(found, x, atol=0))
     is_adversarial(found, x, EPS)
     need(not same(found, attacks.fgsm(model, x, y, EPS)), "it runs away from the label: one sign")
@@ -117,7 +119,7 @@ def losses(answer: Any) -> None:
     """The loss along the sign of its gradient, and the linear prediction."""
     model = network()
     x, y = images()
-    found = answer(model, x, y, 0.03)
+    found = answer(model, x.clone(), y, 0.03)
     stub(all(not v.any() for v in found))
     actual, linear = found
     clean = x.clone().requires_grad_(True)
@@ -138,7 +140,7 @@ def losses(answer: Any) -> None:
 def as_bytes(answer: Any) -> None:
     """Values rounded to whole 255ths."""
     x, _ = images()
-    found = answer(x)
+    found = answer(x.clone())
     stub(same(found, x, atol=0))
     expected = (255 * x).round() / 255
     need(
@@ -155,7 +157,7 @@ def project_l2(answer: Any) -> None:
     source = torch.Generator().manual_seed(0)
     delta = torch.randn(4, 3, 8, 8, generator=source, dtype=torch.float64)
     delta[0] *= 1e-3
-    found = answer(delta, 2.0)
+    found = answer(delta.clone(), 2.0)
     stub(same(found, delta, atol=0))
     need(found.shape == delta.shape, "the shape must stay")
     length = found.flatten(1).norm(dim=1)
@@ -174,7 +176,7 @@ def unprojected(answer: Any) -> None:
     """PGD without its projection."""
     model = network()
     x, y = images()
-    found = answer(model, x, y, step_size=0.02, steps=5)
+    found = answer(model, x.clone(), y, step_size=0.02, steps=5)
     stub(same(found, x, atol=0))
     is_adversarial(found, x, None)
     expected = attacks.pgd(model, x, y, 1.0, step_size=0.02, steps=5, random_start=False)

@@ -123,7 +123,7 @@ def other_masks(answer: Any) -> None:
     """Each image with another image's mask."""
     for n in range(9, 4, -1):  # back to front, only an odd number leaves one where it was
         masks = torch.rand(n, 8, 8, generator=torch.Generator().manual_seed(n)) > 0.5
-        found = answer(masks)
+        found = answer(masks.clone())
         stub(same(found, masks, atol=0))
         need(found.shape == masks.shape, "as many masks as before, of the same size")
         equal = (found[:, None] == masks[None]).all(dim=3).all(dim=2)  # (found, mask)
@@ -139,7 +139,7 @@ def pixel_ag_clamp(answer: Any) -> None:
     x, y = images()
     source = torch.Generator().manual_seed(2)
     m = torch.where(torch.rand(10, 1, 8, 8, generator=source) > 0.5, 1.0, 0.25).double()
-    found = answer(model, x, y, m, 0.06, step_size=0.025, steps=4)
+    found = answer(model, x.clone(), y, m, 0.06, step_size=0.025, steps=4)
     stub(same(found, x, atol=0))
     is_adversarial(found, x, 0.06)
     need(((found - x).abs() <= m * 0.06 + 1e-7).all(), "a pixel leaves its own budget m eps")
