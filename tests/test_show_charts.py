@@ -46,6 +46,13 @@ def test_curve_of_one_run_has_no_band_and_claims_none(drawn):
     assert drawn[0].axes[0].get_ylim() == (0, 10)
 
 
+def test_a_line_on_the_edge_is_seen_whole_and_none_outside(drawn):
+    curve({"natural": [9, 0, 0]}, ylim=(0, 10))
+    curve({"natural": [9, 0, -1]}, ylim=(0, 10))
+    clipped = [{line.get_clip_on() for line in figure.axes[0].lines} for figure in drawn]
+    assert clipped == [{False}, {True}]
+
+
 @pytest.mark.parametrize(
     ("series", "message"),
     [

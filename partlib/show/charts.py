@@ -71,6 +71,9 @@ def draw_curve(
         ax.set(xlabel=xlabel, ylabel=ylabel)
         if ylim is not None:
             ax.set_ylim(ylim)
+            inside = all(frame["y"].between(*ylim).all() for frame in frames)
+            for line in ax.lines if inside else ():  # one at the edge is seen whole
+                line.set(clip_on=False, zorder=3)
         what = {"sd": "± 1 sd", "range": "lowest to highest"}[band]
         legend(ax, f"line: mean, band: {what} of {seeds} seeds" if seeds > 1 else "")
         return finish(figure, alt)
