@@ -49,7 +49,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
 
     def main(
         label: Annotated[str | None, typer.Argument(help="One label; without it all.")] = None,
-        seed: Annotated[int, typer.Option(help="Its seed.")] = 0,
+        seed: Annotated[int | None, typer.Option(help="Its seed [default: 0].", min=0)] = None,
         group: Annotated[int, typer.Option(help="Measure what this group does.")] = -1,
         budget: Annotated[
             str | None,
@@ -76,10 +76,14 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 raise typer.BadParameter(f"one of {known} is needed, found {label!r}")
             if group >= 0 and group not in found:
                 raise typer.BadParameter(f"group: one of {found} has {label}, found {group}")
+        if label is None and (seed is not None or group >= 0):
+            raise typer.BadParameter("seed and group: a label is needed for them, found none")
         if only is not None and only not in KEYS:
             raise typer.BadParameter(f"only: one of {', '.join(KEYS)} is needed, found {only!r}")
         if label is not None and not show:
-            what = groups[found[-1] if group < 0 else group][label]
+            what, seed = groups[found[-1] if group < 0 else group][label], seed or 0
+            if seed >= what.seeds:
+                raise typer.BadParameter(f"seed: {label} has {what.seeds}, from 0, found {seed}")
             try:
                 grid.measure(
                     label, what, seed, until=until, threads=threads, beside=beside, only=only
@@ -91,7 +95,7 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 print(f"{label} seed {seed}: {error}", file=sys.stderr)
                 raise typer.Exit(1) from None
             return
-        children = Children()
+        children, one_seed = Children(), seed
         started: list[str] = []
         failed: list[str] = []
 
@@ -122,6 +126,8 @@ def command(grid: Grid, groups: Sequence[Mapping[str, Plan]]) -> None:
                 for seed in range(max(what.seeds for what in plans.values()))
                 for name, what in plans.items()
                 if label in (None, name)
+                and group in (-1, i)
+                and one_seed in (None, seed)
                 and seed < what.seeds
                 and any(
                     only in (None, kind) and (show or can_measure(kind, which))

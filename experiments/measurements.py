@@ -59,7 +59,7 @@ def say_measured(found: dict[str, Any], key: str, *, seconds: float, by: dict[st
         found: the result, changed in place. Those measured in a row by the same share an entry.
         key: what the result calls the measurement.
         seconds: how long it took.
-        by: command, commit and device.
+        by: command, commit, versions, device and threads.
     """
     took = round(seconds, 1)
     found["seconds"]["evaluate"] = round(found["seconds"]["evaluate"] + took, 1)

@@ -193,6 +193,9 @@ class Grid:
             ImportError: a package for a measurement is missing; the others were made first.
         """
         record, folder = self.record(label, seed), self.runs / f"{label}-seed{seed}"
+        with with_threads(threads or self.threads):  # now, before anyone changes the code
+            made_by = results.environment(self.device)
+        by = {"command": self._command(label, seed, threads), **made_by}
         chosen, method = what.recipe.with_config(seed=seed), what.method(seed)
         # Weights are written before the run's own result, and without any they are of no use.
         known, weights = record.exists(), folder / "weights.safetensors"
@@ -233,11 +236,6 @@ class Grid:
         test_set = data.load(chosen.data, "test", verify=self.verify)
         left_out = []
         absent: ImportError | None = None
-        by = {
-            "command": self._command(label, seed, threads),
-            "commit": results.commit(),
-            "device": results.device_name(self.device),
-        }
         for kind, name in self.missing(label, what, seed):
             if only not in (None, kind):
                 continue

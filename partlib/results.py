@@ -10,7 +10,7 @@ import statistics
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from scipy import stats
 
 import partlib
 
-PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "safetensors")
+PACKAGES = (
+    "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", "safetensors",
+    "pyautoattack",
+)  # fmt: skip
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -29,11 +32,18 @@ def environment(device: torch.device) -> dict[str, Any]:
         "versions": {
             "partlib": partlib.__version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in PACKAGES},
+            **{name: found for name in PACKAGES if (found := _version(name))},
         },
         "device": device_name(device),
         "threads": torch.get_num_threads(),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # one for AutoAttack alone
+        return None
 
 
 def commit() -> str | None:

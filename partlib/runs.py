@@ -69,6 +69,7 @@ def run(
         The record that was written; empty in all processes but the first.
     """
     device, folder = device or best_device(), Path(folder)
+    made_by = results.environment(device)  # before anyone changes the code beside the run
     train_set = data.load(recipe.data, "train", n=n_train, root=root, verify=verify)
     train_set, val_set = _validation(train_set, n_val)
     test_set = data.load(recipe.data, "test", n=n_test, root=root, verify=verify)
@@ -106,11 +107,11 @@ def run(
         "n_train": len(train_set),
         "n_test": len(test_set),
         "max_batches": max_batches,
-        "note": train_set.note,
+        "note": train_set.note or test_set.note,
         "seed": recipe.config.seed,
         "method": dict(method.settings),
         "config": recipe.config.record(),
-        **results.environment(device),
+        **made_by,
         "precision": "bf16" if training.uses_bf16(device, recipe.config.precision) else "fp32",
         "seconds": {
             "train": round(sum(row["seconds"] for row in history), 1),

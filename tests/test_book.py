@@ -21,6 +21,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(book, "BUILD", tmp_path / "_build")
     monkeypatch.setattr(book, "STAMP", tmp_path / "_build" / "stamps" / "pages")
     monkeypatch.setattr(book.addresses, "repository", lambda: "")
+    monkeypatch.setattr(book.site, "opens_in_colab", lambda *_: False)
     monkeypatch.setattr(book, "STATIC", tmp_path / "_build" / "static")
     monkeypatch.setattr(book, "MATHJAX", tmp_path / "_build" / "static" / "mathjax")
     monkeypatch.setattr(book, "LAB", tmp_path / "_build" / "static" / "lab")
@@ -73,6 +74,14 @@ def test_another_address_renders_anew(runs: list[int], monkeypatch: pytest.Monke
     monkeypatch.setenv("BOOK_URL", "https://owner.github.io/name")
     book.render()
     assert len(runs) == 3
+
+
+def test_committed_notebooks_render_anew(runs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Colab opens what is committed, so the pages' buttons hang on it."""
+    book.render()
+    monkeypatch.setattr(book.site, "opens_in_colab", lambda *_: True)
+    book.render()
+    assert len(runs) == 2
 
 
 def test_lost_pages_are_rendered_anew(runs: list[int]) -> None:

@@ -52,6 +52,24 @@ def test_files_that_are_not_the_published_ones_are_never_read(tmp_path: Path) ->
         data.load("cifar10", "train", root=tmp_path)
 
 
+def test_a_download_appears_file_by_file_and_whole(
+    cifar10_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes that fetch the set at once do not tread on each other's files."""
+    published, asked = cifar10.folder(cifar10_root), []
+
+    def fetch(url: str, root: str, **_: object) -> None:
+        asked.append(Path(root))
+        assert Path(root) != tmp_path, "what is unpacked must lie aside"
+        shutil.copytree(published, cifar10.folder(Path(root)))
+
+    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", fetch)
+    for _ in range(2):  # the second finds it
+        assert len(data.load("cifar10", "test", n=5, root=tmp_path)) == 5
+    assert len(asked) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["cifar-10-batches-py"]
+
+
 @pytest.mark.usefixtures("_no_network", "_no_reading")
 def test_one_wrong_byte_is_refused(cifar10_root: Path, tmp_path: Path) -> None:
     copy = cifar10.folder(tmp_path)

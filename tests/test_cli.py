@@ -154,6 +154,13 @@ def test_a_label_names_the_base(
     assert invoke("train", "scene-digits", *arguments).exit_code == 0
 
 
+def test_a_label_may_be_given(tmp_path: Path) -> None:
+    folder = tmp_path / "long"
+    words = ["train", "scene-digits", "natural", *TINY, "--label", "natural-long"]
+    assert invoke(*words, "--out", str(folder)).exit_code == 0
+    assert json.loads((folder / "result.json").read_text())["label"] == "natural-long"
+
+
 def test_part_trains_around_trades_and_mart(tmp_path: Path) -> None:
     for base in ("trades", "mart"):
         out = tmp_path / base

@@ -255,6 +255,10 @@ def test_runs_side_by_side_say_so(
         (["at", "--list"], 0, "at --seed 0\nat --seed 1\n"),
         (["at", "--group", "0"], 2, "group: one of [1] has at, found 0"),
         (["--budget", "9"], 2, 'budget: a time such as "9m" is needed'),
+        (["at", "--list", "--seed", "1"], 0, "at --seed 1\n"),
+        (["at", "--seed", "2"], 2, "seed: at has 2, from 0, found 2"),
+        (["--seed", "1"], 2, "seed and group: a label is needed for them, found none"),
+        (["--list", "--group", "1"], 2, "seed and group: a label is needed for them, found none"),
         (["none"], 2, "one of natural, at is needed, found 'none'"),
     ],
 )

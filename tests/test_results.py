@@ -21,7 +21,7 @@ def test_environment_has_what_a_figure_may_depend_on() -> None:
     assert set(found) == {"commit", "versions", "device", "threads"}
     assert found["versions"]["torch"] == version("torch")
     assert found["versions"]["partlib"] == partlib.__version__
-    assert {"python", "torchvision", "numpy", "scikit-learn"} <= set(found["versions"])
+    assert {"python", "torchvision", "numpy", "scipy", "pillow"} <= set(found["versions"])
     assert found["threads"] == torch.get_num_threads()
     assert isinstance(found["device"], str)
     assert found["device"]

@@ -16,7 +16,7 @@ from trained import AT, CASES, QUICK, Killed, images, killed_after, net, part, t
 from partlib import checkpoints, losses, methods
 from partlib.methods import Method
 from partlib.models import Classifier
-from partlib.training import TrainConfig, fit
+from partlib.training import TrainConfig, fit, loop
 
 ROOT = Path(__file__).parents[1]
 
@@ -108,6 +108,19 @@ def test_a_run_that_is_really_killed_goes_on_to_the_same_bits(tmp_path: Path) ->
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(checkpoints.read_meta(path)["history"]) == 2
     assert trained(checkpoint=path, seed=99) == trained()
+
+
+def test_a_run_does_not_go_on_in_another_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What "auto" means may change with the machine."""
+    path, config = tmp_path / "c", replace(QUICK, precision="auto")
+    monkeypatch.setattr(loop, "uses_bf16", lambda *_: True)
+    with pytest.raises(Killed):
+        trained(config=config, checkpoint=path, on_epoch=killed_after(1))
+    monkeypatch.setattr(loop, "uses_bf16", lambda *_: False)
+    with pytest.raises(ValueError, match="another run: precision is 'bf16' there and 'fp32' here"):
+        trained(config=config, checkpoint=path)
 
 
 @pytest.mark.parametrize(

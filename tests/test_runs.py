@@ -132,6 +132,18 @@ def test_a_finished_run_keeps_by_what_it_was_trained(
     assert "evaluated" not in again
 
 
+def test_the_commit_is_that_of_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "commit", lambda: "before")
+
+    def committed(*_: object) -> None:
+        monkeypatch.setattr(results, "commit", lambda: "since")
+
+    method = TINY.method("natural")
+    record = run(TINY, method, folder=tmp_path, attacks=["natural"], on_epoch=committed, **SIZES)
+    assert record["commit"] == "before"
+    assert {"scipy", "pillow"} <= record["versions"].keys()
+
+
 def test_memory_is_that_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
 

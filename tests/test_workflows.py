@@ -56,7 +56,9 @@ def uses(name: str) -> list[str]:
 
 def test_what_each_is_for() -> None:
     assert commands("test") == ["make test", "make book", "make test-site", "make pdf slides"]
-    assert commands("gpu") == ["make doctor", "make notebooks SCALE=gpu"]
+    assert commands("gpu") == [
+        *("make doctor", "make unit PYTEST_ARGS=-mgpu", "make notebooks SCALE=gpu"),
+    ]
     assert "actions/upload-artifact" in uses("gpu")
     assert commands("pages") == ["make book", "make test-site"]
     assert "actions/deploy-pages" in uses("pages")

@@ -12,7 +12,7 @@ import sys
 import time
 from importlib.metadata import version
 
-from tools import addresses, lab, links, notebooks, picture, times, vendor
+from tools import addresses, lab, links, notebooks, picture, site, times, vendor
 from tools.notebooks import BUILD, ROOT
 
 PAGES = BUILD / "html" / "index.html"
@@ -31,7 +31,8 @@ def digest_of_sources() -> str:
     for folder in SOURCES:
         sources += [p for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc"]
     where = (addresses.repository(), addresses.base_url())
-    return notebooks.digest_of(sources, *(f"{p} {version(p)}" for p in PACKAGES), *where)
+    packages = (f"{p} {version(p)}" for p in PACKAGES)
+    return notebooks.digest_of(sources, *packages, *where, str(site.opens_in_colab(ROOT, where[0])))
 
 
 def is_new() -> bool:

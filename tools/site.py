@@ -52,14 +52,14 @@ def set_addresses(app: Sphinx, config: Config) -> None:
         "repository_branch": BRANCH,
         "use_repository_button": bool(address),
         "use_issues_button": "bitbucket" not in address and bool(address),
-        "launch_buttons": {"colab_url": COLAB if opens_in_colab(app, address) else ""},
+        "launch_buttons": {"colab_url": COLAB if opens_in_colab(Path(app.srcdir), address) else ""},
     }
 
 
-def opens_in_colab(app: Sphinx, address: str) -> bool:
+def opens_in_colab(folder: Path, address: str) -> bool:
     """Whether the committed notebooks, which Colab opens from GitHub, say where the library is."""
     wanted = f"git+{address}@v"
-    committed = git(Path(app.srcdir), "grep", "-lF", wanted, "HEAD", "--", "*.ipynb")
+    committed = git(folder, "grep", "-lF", wanted, "HEAD", "--", "*.ipynb")
     return "github.com" in address and bool(committed)
 
 

@@ -82,6 +82,9 @@ def train(
         Path | None,
         typer.Option(help="Folder to write to [default: runs/DATASET-MODEL-LABEL-seedSEED]."),
     ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="What the result calls the run [default: of the method].")
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(help="A file to write the result to as well.")
     ] = None,
@@ -127,11 +130,10 @@ def train(
     made = chosen.method(method, **extra)
     if record is not None:
         checkpoints.check_writable(record, name="record")
-    label = made.name
-    if eps_low is not None:
-        label += f"-low{eps_low:g}"
-    if refresh is not None:
-        label += f"-s{refresh}"
+    if label is None:
+        label = made.name
+        label += "" if eps_low is None else f"-low{eps_low:g}"
+        label += "" if refresh is None else f"-s{refresh}"
     tried = "-try" * (max_batches is not None)  # else it would be in the way of the run
     folder = out or Path("runs") / f"{dataset}-{model}-{label}-seed{seed}{tried}"
     with processes.started():

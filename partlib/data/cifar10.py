@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +48,16 @@ def _download(split: str, root: Path) -> CIFAR10:
     where = folder(root)
     found = sorted(p.name for p in where.iterdir()) if where.is_dir() else []
     try:
-        return CIFAR10(str(root), train=SPLITS[split], download=True)
+        root.mkdir(parents=True, exist_ok=True)
+        # Unpacked aside, as other processes may do the same; each file then appears whole.
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as part:
+            if (archive := root / CIFAR10.filename).exists():
+                (Path(part) / archive.name).symlink_to(archive.resolve())
+            CIFAR10(part, download=True)
+            where.mkdir(exist_ok=True)
+            for path in folder(Path(part)).iterdir():
+                os.replace(path, where / path.name)
+        return CIFAR10(str(root), train=SPLITS[split], download=False)
     except (OSError, RuntimeError) as error:
         raise FileNotFoundError(
             f"CIFAR-10 is missing or damaged: looked in {where} and found "

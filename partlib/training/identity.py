@@ -70,6 +70,7 @@ def check(checkpoint: Path, run: dict[str, Any]) -> None:
             f"checkpoint: {checkpoint} does not say which images its run is of, as an older "
             "version wrote it; train anew with another file"
         )
+    found = {"precision": run["precision"], **found}  # of which older ones do not say
     apart = [
         f"{part} is {found.get(part)!r} there and {run.get(part)!r} here"
         for part in sorted({**found, **run})

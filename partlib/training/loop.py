@@ -23,7 +23,7 @@ from partlib.preserve import no_tf32, repeatable, seeded, untouched
 from partlib.training import identity, inputs, processes, watch
 from partlib.training.config import TrainConfig, learning_rate
 from partlib.training.graphed import Graphed
-from partlib.training.precision import mixed_precision
+from partlib.training.precision import mixed_precision, uses_bf16
 from partlib.training.watch import Row
 
 OnEpoch = Callable[[nn.Module, Row], None]
@@ -102,6 +102,8 @@ def fit(
     run: dict[str, Any] = {}
     if checkpoint is not None:
         run = identity.identity(train_set, method, config, val_set=val_set, max_batches=max_batches)
+        bf16 = uses_bf16(train_set.labels.device, config.precision)
+        run["precision"] = "bf16" if bf16 else "fp32"
         if checkpoint.exists():
             identity.check(checkpoint, run)
             history = checkpoints.load_state(checkpoint, parts, optimizer)["history"]
