@@ -75,9 +75,10 @@ def main_beside(architecture: str, dataset: str) -> list[dict[str, str]]:
         dataset: a data set in the paper's words.
 
     Returns:
-        Nine rows of texts: the method, and for each accuracy "NAME, paper" and "NAME, here", as
-        mean ± standard deviation. What was not run says so; the paper's figure never stands in.
-        What was run has "seeds here" as well, and each "NAME, difference", in points.
+        Nine rows of texts: the method, "seeds here", and for each accuracy "NAME, paper" and
+        "NAME, here", as mean ± standard deviation, and "NAME, difference", in points. What was not
+        run says so, a method once; the paper's figure never stands in. A column that would be
+        empty is not there.
 
     Raises:
         ValueError: a pair that is not in the paper.
@@ -92,15 +93,38 @@ def main_beside(architecture: str, dataset: str) -> list[dict[str, str]]:
     for row in main_table():
         if (row["architecture"], row["dataset"]) == (architecture, dataset):
             label = METHODS[row["method"]]
-            line = {"method": row["method"]}
-            if found := results.values(runs, label, "natural"):
-                line["seeds here"] = str(len(found))
+            seeds = len(results.values(runs, label, "natural"))
+            line = {"method": row["method"], "seeds here": str(seeds or NOT_RUN)}
             for metric, word in METRICS.items():
                 line[f"{word}, paper"] = f"{row[metric]:.2f} ± {row[metric + '_std']:.2f}"
-                line[f"{word}, here"] = measured(runs, label, metric)
-                if ours := results.over_seeds(runs, label, metric):
-                    line[f"{word}, difference"] = f"{ours.mean - row[metric]:+.2f}"
+                line[f"{word}, here"] = measured(runs, label, metric) if seeds else ""
+                ours = results.over_seeds(runs, label, metric)
+                line[f"{word}, difference"] = f"{ours.mean - row[metric]:+.2f}" if ours else ""
             table.append(line)
+    filled = [column for column in table[0] if any(line[column] for line in table)]
+    return [{column: line[column] for column in filled} for line in table]
+
+
+def corruptions_beside() -> list[dict[str, str]]:
+    """The talk's second table, each accuracy beside the one measured here.
+
+    Returns:
+        19 rows of texts: the corruption, and for each method "PAPER / HERE", in percent. What was
+        not run says so; where none was, a column "here" says it for the row.
+    """
+    runs = results.measured("cifar10", "resnet18")
+    table = []
+    for row in corruption_table():
+        name = row.pop("corruption")
+        metric = "corruption/" + name.lower().replace(" ", "_")
+        here = {method: measured(runs, METHODS[method], metric) for method in row}
+        line = {"corruption": name}
+        if set(here.values()) == {NOT_RUN}:
+            line["here"] = NOT_RUN
+            here = {}
+        for method, value in row.items():
+            line[method] = " / ".join([f"{value:.2f}", *([here[method]] if here else [])])
+        table.append(line)
     return table
 
 

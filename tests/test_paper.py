@@ -69,13 +69,14 @@ def test_what_was_not_run_says_so(own_results: Path) -> None:
     table = paper.main_beside("ResNet-18", "CIFAR-10")
     assert [row["method"] for row in table] == list(paper.METHODS)
     assert table[2]["natural, paper"] == "83.77 ± 0.15"
-    assert {row[f"{word}, here"] for row in table for word in paper.METRICS.values()} == {"not run"}
+    assert {row["seeds here"] for row in table} == {"not run"}
+    assert list(table[0])[2:] == [f"{word}, paper" for word in paper.METRICS.values()]
 
 
 def test_measured_figures_stand_beside_the_papers(own_results: Path) -> None:
     write(own_results, 0, natural=81.0, pgd20=50.0)
     write(own_results, 1, natural=82.0, pgd20=51.0, aa=47.5)
-    row = paper.main_beside("ResNet-18", "CIFAR-10")[2]
+    first, _, row, *_ = paper.main_beside("ResNet-18", "CIFAR-10")
     assert row["natural, here"] == "81.50 ± 0.71"
     assert row["PGD-20, here"] == "50.50 ± 0.71"
     assert row["AA, here"] == "47.50"
@@ -84,6 +85,22 @@ def test_measured_figures_stand_beside_the_papers(own_results: Path) -> None:
     assert row["AA, difference"] == "+6.09"
     assert row["seeds here"] == "2"
     assert "MMA, difference" not in row
+    assert list(first) == list(row)  # so a table's columns have the order of the paper
+    assert first["seeds here"] == "not run"
+    assert {first[f"{word}, here"] for word in paper.METRICS.values()} == {""}
+
+
+def test_corruptions_stand_beside_the_papers(own_results: Path) -> None:
+    table = paper.corruptions_beside()
+    assert len(table) == 19
+    assert {row["here"] for row in table} == {"not run"}
+    assert list(table[0].values())[2:4] == ["81.05", "82.46"]
+    write(own_results, 0, natural=81.0, **{"corruption/gaussian_noise": 70.0})
+    noise, shot, *_ = paper.corruptions_beside()
+    assert "here" not in noise
+    assert noise["PART (s=10)"] == "82.46 / 70.00"
+    assert noise["AT"] == "81.05 / not run"
+    assert shot["here"] == "not run"
 
 
 def test_a_setting_that_the_paper_has_not_is_refused() -> None:
