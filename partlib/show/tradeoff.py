@@ -54,8 +54,8 @@ def draw_plane(
         for i, (name, settings) in enumerate(walks.items()):
             look: dict[str, Any] = {"color": colours[i % len(colours)]}
             side = 1 - 2 * (i % 2)  # names of settings above one line, below the next
-            place: dict[str, Any] = {"xytext": (6 * side, 6 * side), "textcoords": "offset points"}
-            place |= {"ha": "left" if side > 0 else "right", "va": "center"}
+            place: dict[str, Any] = {"xytext": (6, 6) if side > 0 else (-2, -9), "va": "center"}
+            place |= {"textcoords": "offset points", "ha": "left" if side > 0 else "center"}
             place |= {"path_effects": [withStroke(linewidth=3, foreground="white")], "zorder": 3}
             means = [(pair[0].mean(), pair[1].mean()) for pair in settings.values()]
             ax.plot(*np.transpose(means), linewidth=1.5, label=name, zorder=0, **look)
