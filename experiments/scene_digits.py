@@ -84,6 +84,11 @@ MEASURED: tuple[dict[str, Plan], ...] = (
     {f"part{end}-fp32": fp32.controlled(end, low=7) for end in CONTROLS},
     {f"at-like-part{end}-fp32": fp32.like(f"part{end}-fp32") for end in LIKE},
     under_autoattack(FULL_PRECISION),
+    {
+        "part-low4-fp32": fp32.plan("part", eps_low=4 / 255),
+        **{f"part{end}-low4-fp32": fp32.controlled(end, low=4) for end in CONTROLS},
+    },
+    {f"at-like-part{end}-low4-fp32": fp32.like(f"part{end}-low4-fp32") for end in LIKE},
 )
 GROUPS = (*MEASURED, diagnosed(*MEASURED))
 

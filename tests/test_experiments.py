@@ -50,6 +50,10 @@ def test_labels_say_what_they_are() -> None:
     assert plan["part-oracle-fp32"].method(0).settings["eps_low"] == 7 / 255
     assert plan["part-oracle-fp32"].recipe.config.precision == "fp32"
     assert plan["part-published-low4"].method(0).settings["rule"] == "published"
+    assert plan["part-low4-fp32"].method(0).settings["eps_low"] == 4 / 255
+    assert plan["part-low4-fp32"].recipe.config.precision == "fp32"
+    for ours, theirs, *_ in questions.CONTROLS:  # each has its answer in float32, at 4/255 too
+        assert {f"{ours}-low4-fp32", f"{theirs}-low4-fp32"} <= plan.keys()
     assert plan["part-trades-s10"].method(0).settings["refresh"] == 10
     assert (plan["part-long"].recipe.config.epochs, plan["part-long"].n_val) == (40, 500)
     assert plan["at-eps12"].method(0).eps == 12 / 255
