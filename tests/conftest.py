@@ -8,6 +8,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is loaded: processes sha
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))
 
 import pytest
+from commanded import tiny_zoo, trained  # noqa: F401 (fixtures)
 from corrupted import photos  # noqa: F401 (a fixture)
 from experimented import grid  # noqa: F401 (a fixture)
 from figures import displayed, drawn  # noqa: F401 (fixtures)

@@ -1,8 +1,7 @@
-"""The command line: does what it says, prints JSON alone when asked, says errors in one line."""
+"""The command line: does what it says, and prints JSON alone when asked."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,35 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from commanded import TINY, invoke
 
-from partlib import cli, zoo
+from partlib import cli
 from partlib.recipes import recipe
 
 ROOT = Path(__file__).parents[1]
-TINY = ["--n-train", "32", "--n-test", "10", "--epochs", "1"]
-JUST = CliRunner()
-
-
-def invoke(*arguments: str, monkeypatch: pytest.MonkeyPatch | None = None) -> Any:
-    if monkeypatch is not None:
-        monkeypatch.setattr(sys, "argv", ["partlib", *arguments])
-    return JUST.invoke(cli.app, list(arguments), catch_exceptions=False)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cli") / "at"
-    assert invoke("train", "scene-digits", "at", *TINY, "--out", str(folder)).exit_code == 0
-    return folder
-
-
-@pytest.fixture
-def _tiny_zoo(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A zoo of one network that knows next to nothing."""
-    shutil.copy(trained / "result.json", tmp_path / "at.json")
-    shutil.copy(trained / "weights.safetensors", tmp_path / "at.safetensors")
-    monkeypatch.setattr(zoo, "HERE", tmp_path)
 
 
 def test_train_prints_metrics_and_where_it_wrote(
@@ -189,7 +165,7 @@ def test_a_trial_is_one_epoch_and_a_cut_set_is_named(monkeypatch: pytest.MonkeyP
     assert seen == [(wanted.with_config(epochs=1), False), (wanted.with_config(epochs=3), True)]
 
 
-@pytest.mark.usefixtures("_tiny_zoo")
+@pytest.mark.usefixtures("tiny_zoo")
 def test_evaluate_measures_a_network_of_the_zoo(trained: Path) -> None:
     record = json.loads((trained / "result.json").read_text())
     result = invoke("evaluate", "at", "--n-test", "10", "--json")
@@ -206,7 +182,7 @@ def test_evaluate_measures_a_run_by_its_folder(trained: Path) -> None:
     assert json.loads(result.stdout) == pytest.approx(record["metrics"])
 
 
-@pytest.mark.usefixtures("_tiny_zoo")
+@pytest.mark.usefixtures("tiny_zoo")
 def test_evaluate_measures_corruptions_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli.corruptions, "NAMES", ("fog", "snow"))
     arguments = ["evaluate", "at", "--n-test", "10", "--attack", "natural", "--corruptions"]
@@ -219,7 +195,7 @@ def test_evaluate_measures_corruptions_too(monkeypatch: pytest.MonkeyPatch) -> N
     assert lines[0] == f"natural         {natural:6.2f} %  of 10 test images"
 
 
-@pytest.mark.usefixtures("_tiny_zoo")
+@pytest.mark.usefixtures("tiny_zoo")
 def test_evaluate_says_of_how_many_images_and_what_budget() -> None:
     attacks = ["--attack", "natural@7", "--attack", "pgd2@4", "--attack", "fgsm"]
     lines = invoke("evaluate", "at", "--n-test", "10", *attacks).stdout.splitlines()
@@ -248,97 +224,6 @@ def test_doctor_says_the_minutes_that_it_found(monkeypatch: pytest.MonkeyPatch) 
         text = invoke("doctor").stdout
         assert "SCALE=cpu    about 2 minutes to train a network by AT" in text
         assert f"SCALE=paper  {said}" in text
-
-
-@pytest.mark.usefixtures("_tiny_zoo")
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["train", "mnist", "at"], "recipe: one of"),
-        (["train", "scene-digits", "magic"], "method: one of natural, at, trades, mart, part"),
-        (["train", "scene-digits", "at", "--eps-low", "7"], "settings: at takes none"),
-        (["train", "scene-digits", "part", "--eps-low", "9"], "eps_low: "),
-        (["train", "scene-digits", "part", "--base", "natural"], "base: one of at, trades, mart"),
-        (["train", "scene-digits", "mart", "--base", "at"], "settings: mart takes none"),
-        (["train", "scene-digits", "at", "--epochs", "0"], "epochs: "),
-        (["train", "scene-digits", "at", "--n-train", "0"], "n: at least 1 is needed, found 0"),
-        (["train", "scene-digits", "at", "--seed", "-1"], "seed: "),
-        (["train", "scene-digits", "at", "--n-val", "-1"], "n: at least 1 is needed, found -1"),
-        (["train", "scene-digits", "at", "--patience", "-1"], "patience: "),
-        (["train", "scene-digits", "at", "--patience", "2"], "patience: a val_set is needed"),
-        (["evaluate", "nonesuch"], "model: at or the folder of a finished run is needed"),
-        (["evaluate", "at", "--attack", "magic"], "attacks: "),
-        (["evaluate", "at", "--eps", "-3"], "eps: "),
-        (["evaluate", "at", "--n-test", "0"], "n: "),
-    ],
-)
-def test_an_error_is_one_line_and_exit_code_two(
-    arguments: list[str],
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["partlib", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 2
-    found = capsys.readouterr()
-    assert found.out == ""
-    last = [line for line in found.err.splitlines() if "evaluate:" not in line]  # not the bar
-    assert len(last) == 1
-    assert last[0].startswith(f"partlib: {words}")
-    assert not (tmp_path / "runs").exists(), "nothing half-made is left"
-
-
-def test_a_checkpoint_that_was_cut_off_is_said_in_one_line(
-    trained: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    cut = tmp_path / "checkpoint.safetensors"
-    cut.write_bytes((trained / "checkpoint.safetensors").read_bytes()[:1000])
-    arguments = ["partlib", "train", "scene-digits", "at", *TINY, "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 2
-    said = f"partlib: checkpoint: a whole safetensors file is needed, {cut} is none ("
-    assert capsys.readouterr().err.startswith(said)
-    assert len(cut.read_bytes()) == 1000
-
-
-def test_a_missing_set_and_a_stop_are_said_too(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["partlib", "doctor"])
-    stops: list[tuple[BaseException, int, str]] = [
-        (FileNotFoundError("CIFAR-10 is missing"), 2, "partlib: CIFAR-10 is missing\n"),
-        (FloatingPointError("the loss is nan"), 2, "partlib: the loss is nan\n"),
-        (ImportError("an extra is missing"), 2, "partlib: an extra is missing\n"),
-    ]
-    for error, code, line in stops:
-
-        def fail(error: BaseException = error, **_: object) -> None:
-            raise error
-
-        monkeypatch.setattr(cli.doctor, "report", fail)
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        assert stopped.value.code == code
-        assert capsys.readouterr().err == line
-
-
-def test_a_defect_of_the_library_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(**_: object) -> None:
-        raise RuntimeError("a defect")
-
-    monkeypatch.setattr(sys, "argv", ["partlib", "doctor"])
-    monkeypatch.setattr(cli.doctor, "report", fail)
-    with pytest.raises(RuntimeError, match="a defect"):
-        cli.main()
 
 
 def test_help_names_the_commands() -> None:
@@ -372,23 +257,6 @@ def test_the_module_runs_as_a_command(tmp_path: Path) -> None:
     assert json.loads((folder / "result.json").read_text()) == record
     wanted = "python -m partlib train scene-digits at --n-train 32 --n-test 10 --epochs 1 --json"
     assert record["command"] == wanted
-
-
-@pytest.mark.parametrize("command", ["train", "evaluate"])
-def test_ctrl_c_says_so_and_whether_the_command_goes_on(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def stop(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli.data, "load", stop)
-    words = {"train": ["scene-digits", "natural"], "evaluate": ["at"]}[command]
-    monkeypatch.setattr(sys, "argv", ["partlib", command, *words])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 130
-    goes_on = "; the same command goes on from the last epoch" * (command == "train")
-    assert capsys.readouterr().err == f"partlib: stopped{goes_on}\n"
 
 
 def test_a_trial_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
