@@ -25,7 +25,7 @@ export PYTHONHASHSEED = 0
 .PHONY: help book test venv unit lint format nbval nbval-matrix coverage notebooks experiments experiments-gpu student test-site pdf slides lab serve doctor colab-versions clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 book: $(STAMP) ## Run the chapters that changed, then render the book to _build/html
 	@$(BIN)/python -m tools.book
@@ -103,7 +103,7 @@ doctor: $(STAMP) ## Say what this machine has, and what each SCALE takes on it
 
 colab-versions: ## Fetch the versions that Colab has into _build/colab.txt, for PIP_CONSTRAINT
 	@mkdir -p _build
-	curl -fsSL $(COLAB) | sed -nE 's/^($(ON_COLAB))==([0-9.]+).*/\1==\2/p' > _build/colab.txt
+	curl -fsSL $(COLAB) | sed -nE 's,^($(ON_COLAB))(==| @ .*/\1-)([0-9.]+).*,\1==\3,p' > _build/colab.txt
 	@test -s _build/colab.txt
 
 clean: ## Remove everything built, except .venv

@@ -72,6 +72,20 @@ def test_what_each_is_for() -> None:
     assert "issues.create" in tell["steps"][0]["with"]["script"]
 
 
+def test_versions_of_colab_are_those_of_its_wheels_too(tmp_path: Path) -> None:
+    (tmp_path / "freeze.txt").write_text(
+        "absl-py==1.4.0\nnumpy==2.0.2\n"
+        "torch @ https://download.pytorch.org/whl/cu126/torch-2.8.0%2Bcu126-cp312-linux.whl\n"
+        "torchvision @ https://download.pytorch.org/whl/torchvision-0.23.0-cp312-linux.whl\n"
+        "torchaudio @ https://download.pytorch.org/whl/torchaudio-2.8.0-cp312-linux.whl\n"
+    )
+    source = f"COLAB={(tmp_path / 'freeze.txt').as_uri()}"
+    make = ["make", "-f", str(ROOT / "Makefile"), "colab-versions", source]
+    subprocess.run(make, cwd=tmp_path, check=True)
+    found = (tmp_path / "_build" / "colab.txt").read_text().split()
+    assert found == ["numpy==2.0.2", "torch==2.8.0", "torchvision==0.23.0"]
+
+
 def test_actionlint_finds_nothing() -> None:
     actionlint = shutil.which("actionlint")
     if actionlint is None:
