@@ -64,7 +64,8 @@ def fully(label: str, what: Plan) -> Plan:
 
 FULL = {label: fully(label, what) for label, what in NINE.items()}
 FULL_PRECISION = {
-    f"{label}-fp32": fully(label, what) for label, what in fp32.nine(warmup=2).items()
+    f"{label}-fp32": fully(label, what)
+    for label, what in {"natural": fp32.plan("natural"), **fp32.nine(warmup=2)}.items()
 }
 MEASURED: tuple[dict[str, Plan], ...] = (
     FULL,
