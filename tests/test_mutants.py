@@ -49,7 +49,9 @@ NOTICE = {
 RUN = """
 import json, os, sys
 from pathlib import Path
-import hypothesis, pytest, scipy.stats, seaborn, torch, torchvision  # once, for all that follows
+# Once, for all that follows: what conftest.py takes of others.
+import hypothesis, papermill, jupytext, playwright.sync_api, pytest, scipy.stats, seaborn
+import sklearn.datasets, torch, torchvision, typer.testing
 torch.set_num_threads(1)
 sys.path.insert(0, os.getcwd())
 for name, line, broken, tests in json.load(sys.stdin):
