@@ -20,6 +20,14 @@ def invoke(*arguments: str, monkeypatch: pytest.MonkeyPatch | None = None) -> An
     return JUST.invoke(cli.app, list(arguments), catch_exceptions=False)
 
 
+def exit_code(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the command as a user does, with errors as lines; it has to end with an exit code."""
+    monkeypatch.setattr(sys, "argv", ["partlib", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    return stopped.value.code
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "at"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commanded import TINY
+from commanded import TINY, exit_code
 
 from partlib import cli
 
@@ -40,10 +40,7 @@ def test_an_error_is_one_line_and_exit_code_two(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["partlib", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 2
+    assert exit_code(*arguments, monkeypatch=monkeypatch) == 2
     found = capsys.readouterr()
     assert found.out == ""
     last = [line for line in found.err.splitlines() if "evaluate:" not in line]  # not the bar
@@ -60,11 +57,8 @@ def test_a_checkpoint_that_was_cut_off_is_said_in_one_line(
 ) -> None:
     cut = tmp_path / "checkpoint.safetensors"
     cut.write_bytes((trained / "checkpoint.safetensors").read_bytes()[:1000])
-    arguments = ["partlib", "train", "scene-digits", "at", *TINY, "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 2
+    arguments = ["train", "scene-digits", "at", *TINY, "--out", str(tmp_path)]
+    assert exit_code(*arguments, monkeypatch=monkeypatch) == 2
     said = f"partlib: checkpoint: a whole safetensors file is needed, {cut} is none ("
     assert capsys.readouterr().err.startswith(said)
     assert len(cut.read_bytes()) == 1000
@@ -73,7 +67,6 @@ def test_a_checkpoint_that_was_cut_off_is_said_in_one_line(
 def test_a_missing_set_and_a_stop_are_said_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["partlib", "doctor"])
     stops: list[tuple[BaseException, int, str]] = [
         (FileNotFoundError("CIFAR-10 is missing"), 2, "partlib: CIFAR-10 is missing\n"),
         (FloatingPointError("the loss is nan"), 2, "partlib: the loss is nan\n"),
@@ -85,9 +78,7 @@ def test_a_missing_set_and_a_stop_are_said_too(
             raise error
 
         monkeypatch.setattr(cli.doctor, "report", fail)
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        assert stopped.value.code == code
+        assert exit_code("doctor", monkeypatch=monkeypatch) == code
         assert capsys.readouterr().err == line
 
 
@@ -110,9 +101,6 @@ def test_ctrl_c_says_so_and_whether_the_command_goes_on(
 
     monkeypatch.setattr(cli.data, "load", stop)
     words = {"train": ["scene-digits", "natural"], "evaluate": ["at"]}[command]
-    monkeypatch.setattr(sys, "argv", ["partlib", command, *words])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 130
+    assert exit_code(command, *words, monkeypatch=monkeypatch) == 130
     goes_on = "; the same command goes on from the last epoch" * (command == "train")
     assert capsys.readouterr().err == f"partlib: stopped{goes_on}\n"

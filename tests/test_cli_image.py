@@ -4,23 +4,18 @@ import json
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from commanded import exit_code, invoke
 from PIL import Image
-from typer.testing import CliRunner
 
-from partlib import cam, cli, data, evaluation, zoo
+from partlib import cam, data, evaluation, zoo
 
 DIGITS = data.load("scene-digits", "test", n=8)
-
-
-def invoke(*arguments: str) -> Any:
-    return CliRunner().invoke(cli.app, list(arguments), catch_exceptions=False)
 
 
 def array(path: str | Path) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -265,10 +260,7 @@ def test_an_error_is_one_line_and_writes_nothing(
     Image.fromarray(np.full((32, 32), 999, np.uint16)).save(tmp_path / "deep.png")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(sys, "argv", ["partlib", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 2
+    assert exit_code(*arguments, monkeypatch=monkeypatch) == 2
     found = capsys.readouterr()
     assert found.out == ""
     assert found.err.startswith(f"partlib: {message}")
