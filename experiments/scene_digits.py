@@ -39,7 +39,8 @@ SWEEPS = {
     "part-xgrad_cam": grid.plan("part", seeds=3, cam="xgrad_cam"),
     **{f"part-s{s}-fp32": fp32.plan("part", seeds=3, refresh=s, warmup=2) for s in (2, 5)},
     "part-layer_cam-fp32": fp32.plan("part", seeds=3, cam="layer_cam"),
-    **{f"at-eps{e}-fp32": fp32.plan("at", seeds=3, eps=e / 255) for e in (4, 6, 12)},
+    **{f"at-eps{e}-fp32": fp32.plan("at", seeds=3, eps=e / 255) for e in (2, 4, 6, 12, 16)},
+    **{f"part-low{e}-fp32": fp32.plan("part", seeds=3, eps_low=e / 255) for e in (0, 2, 6)},
 }
 # Few images at a constant rate, and how well the network does on others after each epoch.
 OVERFITTED = replace(grid, recipe=grid.recipe.with_config(epochs=40, lr=1e-3, schedule="steps"))
@@ -90,6 +91,10 @@ MEASURED: tuple[dict[str, Plan], ...] = (
         **{f"part{end}-low4-fp32": fp32.controlled(end, low=4) for end in CONTROLS},
     },
     {f"at-like-part{end}-low4-fp32": fp32.like(f"part{end}-low4-fp32") for end in LIKE},
+    {
+        **{f"quad-{q}-fp32": fp32.quarters(q, there=6, elsewhere=12) for q in QUARTERS},
+        "uniform-10.5-fp32": fp32.plan("at", eps=10.5 / 255),
+    },
 )
 GROUPS = (*MEASURED, diagnosed(*MEASURED))
 

@@ -122,7 +122,8 @@ BAD_SETTINGS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"loss": "kl", "random_start": torch.zeros_like(random_images())},
-        'random_start: a start away from x is needed for the loss "kl"',
+        'random_start: a start away from x is needed for the loss "kl", whose gradient is zero at '
+        "x, found zeros",
     ),
     ({"loss": "mse"}, 'loss: "ce", "kl", "margin" or a callable is needed, found \'mse\''),
     ({"loss": F.cross_entropy}, "loss: one number an image, (4,), is needed, found ()"),

@@ -92,9 +92,7 @@ def pgd(
     checks.count("restarts", restarts, least=1)
     if isinstance(random_start, Tensor):
         _check_offset(random_start, x)
-        _check_choices(bool(random_start.any()), loss, update)
-    else:
-        _check_choices(random_start, loss, update)
+    _check_choices(random_start, loss, update)
     generator = checks.source(generator, x)
     x, y, step_size = x.detach(), y.long(), float(step_size)
     with untouched(model), gradients_on():
@@ -253,16 +251,18 @@ def _check_offset(offset: Tensor, x: Tensor) -> None:
 
 
 def _check_choices(random_start: object, loss: object, update: object) -> None:
-    if random_start not in (True, False, "uniform", "normal"):
+    offset = random_start if isinstance(random_start, Tensor) else None
+    if offset is None and random_start not in (True, False, "uniform", "normal"):
         raise ValueError(
             f'random_start: True, False, "uniform" or "normal" is needed, found {random_start!r}'
         )
     if not callable(loss) and loss not in ("ce", "kl", "margin"):
         raise ValueError(f'loss: "ce", "kl", "margin" or a callable is needed, found {loss!r}')
-    if loss == "kl" and not random_start:
+    if loss == "kl" and not (random_start if offset is None else offset.any()):
+        found = repr(random_start) if offset is None else "zeros"
         raise ValueError(
             'random_start: a start away from x is needed for the loss "kl", whose gradient is '
-            f"zero at x, found {random_start!r}"
+            f"zero at x, found {found}"
         )
     if update not in ("clamp", "multiply"):
         raise ValueError(f'update: "clamp" or "multiply" is needed, found {update!r}')
