@@ -15,15 +15,23 @@ from typing import Any
 import numpy as np
 
 from partlib.paper import NOT_RUN
-from partlib.results import by_seed, spread
+from partlib.results import Spread, by_seed, spread
 
 Runs = Sequence[dict[str, Any]]
 LABELS = r"(at(-eps[\d.]+|-like-part.*)?|uniform-[\d.]+)(-fp32)?"
 """Labels of AT with one budget for all pixels, in either precision."""
 
 SPAN = (4.0, 12.0)
-"""Budgets that the curve is drawn through, in 1/255. It was chosen, with the heights of PART in
-sight, since it comes near AT's own runs; other spans and degrees move a height by a point or two.
+"""Budgets that the curve is drawn through, in 1/255."""
+
+CURVES: tuple[Mapping[str, Any], ...] = (
+    {"span": SPAN, "degree": 2},
+    {"span": SPAN, "degree": 1},
+    {"span": (2.0, 12.0), "degree": 2},
+    {"span": (2.0, 12.0), "degree": 3},
+)
+"""Settings of `heights` that were tried. The first was chosen, with the heights of PART in sight,
+since it comes near AT's own runs; the others move a height by a point or two, and some by more.
 """
 
 APART = 0.25
@@ -97,34 +105,39 @@ def heights(
 def rows(
     runs: Runs,
     names: Mapping[str, str] | Mapping[str | tuple[str, str], str],
-    **settings: Any,
+    *,
+    robust: str = "pgd20",
+    curves: Sequence[Mapping[str, Any]] = CURVES,
 ) -> list[dict[str, str]]:
     """Rows for `show.table`: the height of each method, and what follows.
+
+    A finding is one that all curves make; where they do not agree, it "depends on the curve".
 
     Args:
         runs: as `results.measured` gives them.
         names: labels, and what to call them. A pair of labels is the first's height minus the
             second's, seed by seed.
-        settings: those of `heights`.
+        robust: the metric of robust accuracy.
+        curves: settings of `heights`. The height is the first's; of the others, the range of their
+            means.
     """
     table = []
-    robust = settings.get("robust", "pgd20")
     for key, name in names.items():
-        ours, *rest = (key,) if isinstance(key, str) else key
-        above = heights(runs, ours, **settings)
-        for theirs in rest:
-            other = heights(runs, theirs, **settings)
-            above = {seed: above[seed] - other[seed] for seed in above if seed in other}
-        ran = min(len(_points(runs, label, robust)) for label in (ours, *rest))
-        if not above:
+        labels = (key,) if isinstance(key, str) else key
+        first, *others = (_height(runs, labels, robust=robust, **curve) for curve in curves)
+        ran = min(len(_points(runs, label, robust)) for label in labels)
+        if first is None:
             height, finding = (NOT_RUN, NOT_RUN) if not ran else ("", "no curve there")
+            seeds = str(ran)
         else:
-            found = spread(list(above.values()))
-            height = found.interval()
-            words = ("not shown to differ", "above", "below")
-            finding = "one seed" if found.n < 2 else words[found.sign]
-        seeds = str(ran) if len(above) in (0, ran) else f"{len(above)} of {ran}"
-        table.append({"method": name, "seeds": seeds, "height": height, "finding": finding})
+            height, finding = first.interval(), _finding([first, *filter(None, others)])
+            seeds = str(ran) if first.n == ran else f"{first.n} of {ran}"
+        row = {"method": name, "finding": finding, "height": height}
+        if others:
+            means = sorted(s.mean for s in others if s is not None and first is not None)
+            ends = dict.fromkeys(f"{mean:+.2f}" for mean in (*means[:1], *means[-1:]))
+            row["other curves"] = " to ".join(ends)
+        table.append(row | {"seeds": seeds})
     return table
 
 
@@ -136,9 +149,28 @@ def in_short(table: Sequence[Mapping[str, str]]) -> str:
             "above": "Above the curve",
             "below": "Below the curve",
             "not shown to differ": "Not shown to differ from it",
+            "depends on the curve": "Depending on how it is drawn",
         }.items()
     }
     return " ".join(f"{words}: {', '.join(names) or 'none'}." for words, names in found.items())
+
+
+def _height(runs: Runs, labels: Sequence[str], **settings: Any) -> Spread | None:
+    """The height of a label, or of the first of two minus the second's; None without any."""
+    above = heights(runs, labels[0], **settings)
+    for label in labels[1:]:
+        other = heights(runs, label, **settings)
+        above = {seed: above[seed] - other[seed] for seed in above if seed in other}
+    return spread(list(above.values())) if above else None
+
+
+def _finding(found: Sequence[Spread]) -> str:
+    """What heights above several curves say together."""
+    if found[0].n < 2:
+        return "one seed"
+    signs = {s.sign for s in found}
+    words = ("not shown to differ", "above", "below")
+    return words[signs.pop()] if len(signs) == 1 else "depends on the curve"
 
 
 def _points(runs: Runs, label: str, robust: str) -> dict[int, tuple[float, float]]:

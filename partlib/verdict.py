@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from partlib.paper import NOT_RUN
-from partlib.questions import CONTROLS, MAP, Question
-from partlib.results import Spread, paired
+from partlib.questions import CLAIM, CONTROLS, MAP, Question
+from partlib.results import Spread, by_seed, paired, spread
 
 Finding = Literal[
     "better",
@@ -127,7 +127,7 @@ def compare(
         robust: the metric of robust accuracy, such as "pgd20" or "aa". Runs that were not
             measured in it are left out, of natural accuracy too.
     """
-    runs = [r for r in runs if any(key.partition("@")[0] == robust for key in r["metrics"])]
+    runs = _attacked(runs, robust)
 
     def named(label: str) -> str:
         return label if label in ("at", "trades", "mart") else label + suffix
@@ -141,6 +141,34 @@ def compare(
         )
         for ours, theirs, name, isolates in questions
     ]
+
+
+def together(
+    runs: Runs, questions: Sequence[Question] = CLAIM, *, name: str, robust: str = "pgd20"
+) -> Comparison:
+    """All questions as one comparison: their differences are averaged within each seed.
+
+    Questions share runs, so they are not independent looks; the seeds are, and the interval is
+    over them.
+
+    Args:
+        runs: as `results.measured` gives them.
+        questions: of runs whose seeds all have been run; other seeds are left out.
+        name: what to call it.
+        robust: as in `compare`.
+    """
+    runs = _attacked(runs, robust)
+
+    def averaged(metric: str) -> Spread | None:
+        pairs = [[by_seed(runs, label, metric) for label in asked[:2]] for asked in questions]
+        seeds = set.intersection(*({*ours} & {*theirs} for ours, theirs in pairs))
+        means = [
+            statistics.fmean(ours[seed] - theirs[seed] for ours, theirs in pairs)
+            for seed in sorted(seeds)
+        ]
+        return spread(means) if means else None
+
+    return Comparison(name, "", averaged("natural"), averaged(robust))
 
 
 def on_the_claim(comparisons: Sequence[Comparison]) -> dict[str, int]:
@@ -260,16 +288,23 @@ def of_rounding(comparisons: Sequence[Comparison]) -> str:
     found = [(s, c.name) for c in ran for s in (c.natural, c.robust) if s]
     largest, name = max(found, key=lambda one: abs(one[0].mean))
     typical = math.sqrt(statistics.fmean(s.mean**2 for s, _ in found))
+    scatter = math.sqrt(statistics.fmean(s.sd**2 / s.n for s, _ in found))
     return (
         f"Where rounding alone differs: {by_chance(ran)} The mean differences are typically "
-        f"**{typical:.2f} points** (root mean square) to either side, and the largest of the "
-        f"{len(found)} is **{largest.mean:+.2f}** ({name}, {largest.n} seeds)."
+        f"**{typical:.2f} points** (root mean square) to either side, where the seeds' scatter "
+        f"alone would make {scatter:.2f}. The largest of the {len(found)} is "
+        f"**{largest.mean:+.2f}** ({name}, {largest.n} seeds)."
     )
 
 
 def _held(s: Spread, direction: int = 1) -> bool:
     """Whether the interval leaves out a loss (or, for -1, a gain) of `MARGIN`; needs a width."""
     return not s.equal and (s.low > -MARGIN if direction > 0 else s.high < MARGIN)
+
+
+def _attacked(runs: Runs, robust: str) -> list[dict[str, Any]]:
+    """The runs that were measured in this robust accuracy."""
+    return [r for r in runs if any(key.partition("@")[0] == robust for key in r["metrics"])]
 
 
 def _ran(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from partlib import show
-from partlib.show import charts, panels, picture, tradeoff
+from partlib.show import charts, groups, panels, picture, tradeoff
 
 SEEDS = {
     "AT": {"natural": [88.0, 89.0, 90.0], "PGD-20": [58.0, 59.0, 61.0]},
@@ -111,6 +111,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     monkeypatch.setattr(panels, "finish", spy)
     monkeypatch.setattr(charts, "finish", spy)
+    monkeypatch.setattr(groups, "finish", spy)
     monkeypatch.setattr(tradeoff, "finish", spy)
     return seen
 

@@ -85,7 +85,7 @@ def test_another_curve_can_be_asked_for() -> None:
     ends = [run for run in some if run["label"] in ("at-eps4", "at", "part")]
     near = at_curve.heights(some, "part", span=(3.9, 8.1), degree=1)
     assert near != line
-    (row,) = at_curve.rows(some, {"part": "PART"}, degree=1)
+    (row,) = at_curve.rows(some, {"part": "PART"}, curves=[{"degree": 1}])
     assert row["height"] == results.spread(list(line.values())).interval()
     assert at_curve.heights(ends, "part", degree=3) == at_curve.heights(ends, "part")
 
@@ -96,9 +96,11 @@ def test_in_short_names_what_lies_off_the_curve() -> None:
         {"method": "2/255", "finding": "below"},
         {"method": "4/255", "finding": "not shown to differ"},
         {"method": "5/255", "finding": "not run"},
+        {"method": "6/255", "finding": "depends on the curve"},
     ]
     assert at_curve.in_short(table) == (
-        "Above the curve: none. Below the curve: 0/255, 2/255. Not shown to differ from it: 4/255."
+        "Above the curve: none. Below the curve: 0/255, 2/255. Not shown to differ from it: 4/255. "
+        "Depending on how it is drawn: 6/255."
     )
 
 
@@ -135,20 +137,23 @@ def test_nothing_is_extrapolated() -> None:
 
 def test_rows_say_what_the_heights_say() -> None:
     natural, held = on_curve(7.0)
-    above, below = (varied(runs((natural, held + height))) for height in (1.5, -2.0))
+    above, below = (varied(runs((natural, held + height))) for height in (1.5, -6.0))
     names = {"part": "PART", "trades": "TRADES", ("part", "at"): "PART − AT"}
     rows = {row["method"]: row for row in at_curve.rows(above, names)}
+    line = results.spread(list(at_curve.heights(above, "part", degree=1).values()))
     assert rows["PART"] == {
         "method": "PART",
-        "seeds": "3",
-        "height": "+1.50 (+1.25 to +1.75)",
         "finding": "above",
+        "height": "+1.50 (+1.25 to +1.75)",
+        "other curves": f"+1.50 to {line.mean:+.2f}",
+        "seeds": "3",
     }
     assert rows["TRADES"] == {
         "method": "TRADES",
-        "seeds": "0",
-        "height": "not run",
         "finding": "not run",
+        "height": "not run",
+        "other curves": "",
+        "seeds": "0",
     }
     assert rows["PART − AT"]["height"].startswith("+1.50 (")
     (pair,) = at_curve.rows(above, {("part", "trades"): "PART − TRADES"})
@@ -161,6 +166,11 @@ def test_rows_say_what_the_heights_say() -> None:
     assert row([run for run in above if run["seed"] == 0])["finding"] == "one seed"
     two = [run for run in above if run["seed"] == 0] + [run for run in below if run["seed"] == 1]
     assert row(two)["finding"] == "not shown to differ"
+    on = varied(runs((natural, held)))
+    assert row(on)["finding"] == "depends on the curve", "a line lies below a bent curve"
+    (one,) = at_curve.rows(on, {"part": "PART"}, curves=at_curve.CURVES[:1])
+    assert one.keys() == rows["PART"].keys() - {"other curves"}
+    assert one["finding"] == "not shown to differ"
     beyond = row(runs((94.5, 40)))
     assert (beyond["seeds"], beyond["height"], beyond["finding"]) == ("3", "", "no curve there")
     part = [run for run in above if run["seed"] < 2 or run["label"] == "part"]

@@ -12,8 +12,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn as sns
 import torch
 from figures import FIGURES, pixels
+from matplotlib.colors import to_rgb
 
 from partlib import show
 
@@ -167,7 +169,11 @@ def test_over_255(eps, text):
     assert show.over_255(eps) == text
 
 
-def test_series_have_colours_of_the_palette_for_colour_blind_readers():
-    import seaborn as sns
-
-    assert sns.color_palette("colorblind").as_hex() == show.PALETTE
+def test_series_have_colours_for_colour_blind_readers_that_a_thin_line_shows():
+    colours = sns.color_palette("colorblind").as_hex()
+    assert [ours for ours in show.PALETTE if ours not in colours] == ["#882255", "#999933"]
+    for colour in show.PALETTE:
+        values = np.array(to_rgb(colour))
+        linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+        contrast = 1.05 / (linear @ (0.2126, 0.7152, 0.0722) + 0.05)
+        assert contrast > 2.2, colour

@@ -109,6 +109,19 @@ def test_points_apart_have_an_axis_for_each_measure(drawn):
     assert [ax.get_ylabel() for ax in (natural, robust)] == ["accuracy (%)", ""]
 
 
+def test_bars_keep_the_colours_of_a_figure_near_by(drawn):
+    bars = {name: {"natural": 80.0} for name in ("PART", "AT")}
+    for among in ((), ("AT", "TRADES", "PART")):
+        show.draw_bars(bars, alt="a", among=among)
+    faces = [
+        [to_hex(patch.get_facecolor()) for patch in figure.axes[0].patches if patch.get_height()]
+        for figure in drawn
+    ]
+    assert faces == [show.PALETTE[:2], [show.PALETTE[2], show.PALETTE[0]]]
+    with pytest.raises(ValueError, match="among must hold every method, found none called 'AT'"):
+        show.draw_bars(bars, alt="a", among=("PART",))
+
+
 def test_groups_refuse():
     with pytest.raises(ValueError, match="groups must hold at least one value"):
         show.draw_bars({}, alt="a")

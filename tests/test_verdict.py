@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from partlib import questions, verdict
+from partlib import questions, results, verdict
 from partlib.questions import CLAIM, CONTROLS
 from partlib.results import paired, spread
 from partlib.verdict import Comparison
@@ -121,6 +121,20 @@ def test_the_claim_follows_the_figures() -> None:
     assert (row["pairs"], *counted(row)) == (1, 1, 0, 0)
 
 
+def test_all_pairs_together_are_averaged_within_each_seed() -> None:
+    some = runs({"part": (3.0, -3.0), "part-trades": (9.0, 3.0)})
+    found = verdict.together(some, CLAIM[:3:2], name="two")
+    pairs = [results.differences(some, ours, base, "pgd20") for ours, base, *_ in CLAIM[:3:2]]
+    means = [sum(each) / 2 for each in zip(*pairs, strict=True)]
+    assert found.robust == pytest.approx(spread(means))
+    assert found.natural is not None
+    assert abs(found.natural.mean - 6) < 1
+    assert (found.name, found.finding, found.seeds) == ("two", "better", 5)
+    without = [run for run in some if (run["label"], run["seed"]) != ("trades", 2)]
+    assert verdict.together(without, CLAIM[:3:2], name="two").seeds == 4
+    assert verdict.together(some, CLAIM, name="all", robust="aa").finding == "not run"
+
+
 def test_few_seeds_leave_the_claim_open() -> None:
     """Natural accuracy is higher, but much of robust accuracy may be lost by its interval."""
     wide = Comparison("a − b", "all", differs(3.0), differs(0.0, half=3.0))
@@ -217,6 +231,7 @@ def test_rounding_is_the_yardstick() -> None:
     assert f"Where rounding alone differs: {verdict.by_chance([small, large])}" in text
     assert "largest of the 4 is **-1.30** (b in float32 − b, 5 seeds)" in text
     assert "typically **0.69 points**" in text  # of 0.2, 0.4, 0.1 and 1.3
+    assert "scatter alone would make 0.22" in text  # four deviations of 0.5, over five seeds
     assert "typically **0.32 points**" in verdict.of_rounding([small])
     assert "**not run**" in verdict.of_rounding([Comparison("a − a", "", None, None)])
     assert {ours for ours, *_ in questions.ROUNDING} >= {"at-fp32", "part-mart-s10-fp32"}

@@ -6,18 +6,8 @@ on white without a time stamp: the same input gives the same bytes on the same m
 pixel of an image becomes a block of equal pixels.
 """
 
-from partlib.show.charts import (
-    bars,
-    curve,
-    draw_bars,
-    draw_curve,
-    draw_history,
-    draw_points,
-    draw_surface,
-    history,
-    points,
-    surface,
-)
+from partlib.show.charts import curve, draw_curve, draw_history, draw_surface, history, surface
+from partlib.show.groups import bars, draw_bars, draw_points, points
 from partlib.show.panels import attack, draw_attack, draw_images, draw_overlay, images, overlay
 from partlib.show.picture import PALETTE, Picture
 from partlib.show.tradeoff import draw_plane, plane

@@ -1,4 +1,4 @@
-"""Figures made of numbers: curves, bars, points and training histories, with their spread."""
+"""Figures made of numbers: curves, training histories and surfaces, with their spread."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from partlib.show.picture import (
     DPI,
@@ -27,7 +27,6 @@ from partlib.show.picture import (
 )
 
 Values: TypeAlias = Sequence[float] | Sequence[Sequence[float]] | ArrayLike
-Groups: TypeAlias = Mapping[str, Mapping[str, float | Sequence[float]]]
 
 
 def draw_curve(
@@ -77,38 +76,6 @@ def draw_curve(
         what = {"sd": "± 1 sd", "range": "lowest to highest"}[band]
         legend(ax, f"line: mean, band: {what} of {seeds} seeds" if seeds > 1 else "")
         return finish(figure, alt)
-
-
-def draw_bars(groups: Groups, *, alt: str, ylabel: str = "accuracy (%)") -> Picture:
-    """Draw a bar from zero for each method and measure, its error bar, and its seeds as dots.
-
-    Args:
-        groups: ``{"AT": {"natural": [88.1, 87.6, ...], "PGD-20": 58.3}, ...}``: the values of
-            every seed, or one figure where only that is known (then without an error bar).
-        alt: what the figure shows, for a reader who cannot see it.
-        ylabel: what the values are, with their unit.
-
-    Raises:
-        ValueError: for an empty alt text, an empty table, or values that are not finite.
-    """
-    return _groups(groups, alt, ylabel, "bar: mean")
-
-
-def draw_points(
-    groups: Groups, *, alt: str, ylabel: str = "accuracy (%)", apart: bool = False
-) -> Picture:
-    """Draw the means as points on an axis that need not start at zero, for small differences.
-
-    Args:
-        groups: as in :func:`draw_bars`.
-        alt: what the figure shows, for a reader who cannot see it.
-        ylabel: what the values are, with their unit.
-        apart: whether each measure has an axis of its own, for measures that lie far apart.
-
-    Raises:
-        ValueError: for an empty alt text, an empty table, or values that are not finite.
-    """
-    return _groups(groups, alt, ylabel, "point: mean", apart=apart)
 
 
 def draw_history(
@@ -230,57 +197,10 @@ def _lines(ax: Axes, data: pd.DataFrame, errorbar: Any) -> None:
     keys = {"data": data, "x": "x", "y": "y", "hue": "series", "palette": colours}
     sns.lineplot(**keys, **style, errorbar=errorbar, ax=ax)
     if (data["x"] % 1 == 0).all():
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _groups(groups: Groups, alt: str, ylabel: str, mark: str, *, apart: bool = False) -> Picture:
-    rows = [
-        {"method": method, "measure": measure, "value": value}
-        for method, measures in groups.items()
-        for measure, values in measures.items()
-        for value in np.atleast_1d(finite(f"groups[{method!r}][{measure!r}]", values))
-    ]
-    if not rows:
-        raise ValueError("groups must hold at least one value, found none")
-    data = pd.DataFrame(rows)
-    methods = list(data["method"].unique())
-    data["seeds"] = data.groupby(["method", "measure"])["value"].transform("size")
-    note = f"{mark}, line: ± 1 sd, dots: seeds" if (data["seeds"] > 1).any() else ""
-    parts = [part for _, part in data.groupby("measure", sort=False)] if apart else [data]
-    with sheet(540, columns=len(parts)) as (figure, axes):
-        for ax, part in zip(axes, parts, strict=True):
-            _means(ax, part, methods, bars=mark.startswith("bar"))
-            _dots(ax, part[part["seeds"] > 1], methods)
-            if part["value"].min() < 0 < part["value"].max():
-                ax.axhline(0, color="black", linewidth=1)
-            ax.set(xlabel="", ylabel=ylabel if ax is axes[0] else "")
-        for ax in axes[1:]:
-            ax.legend_ = None
-        legend(axes[0], note, above=figure if apart else None)
-        return finish(figure, alt)
-
-
-def _means(ax: Axes, data: pd.DataFrame, methods: list[str], *, bars: bool) -> None:
-    n = len(methods)
-    colours = [PALETTE[i % len(PALETTE)] for i in range(n)]
-    keys: dict[str, Any] = {"data": data, "x": "measure", "y": "value", "hue": "method"}
-    keys |= {"hue_order": methods, "palette": colours, "errorbar": "sd", "ax": ax}
-    if bars:
-        sns.barplot(**keys, saturation=1, err_kws={"linewidth": 2, "color": "black"})
-    else:
-        look = {"dodge": 0.8 - 0.8 / n, "linestyle": "none", "markersize": 8, "linewidth": 2}
-        sns.pointplot(**keys, **look)
-
-
-def _dots(ax: Axes, seeds: pd.DataFrame, methods: list[str]) -> None:
-    if not len(seeds):
-        return
-    n = len(methods)
-    keys: dict[str, Any] = {"data": seeds, "x": "measure", "y": "value", "hue": "method"}
-    look = {"palette": ["black"] * n, "dodge": True, "jitter": False, "size": 5, "alpha": 0.6}
-    sns.stripplot(**keys, **look, hue_order=methods, legend=False, ax=ax)
-    for dots in ax.collections:  # beside the error bar, not on it
-        dots.set_offsets(np.add(dots.get_offsets(), (0.24 / n, 0.0)))
+        at = np.unique(data["x"])
+        wide = len(at) > 1 and np.diff(at).min() >= (at[-1] - at[0]) / 20  # room for each number
+        ticks = FixedLocator(at) if len(at) <= 8 and wide else MaxNLocator(integer=True)
+        ax.xaxis.set_major_locator(ticks)
 
 
 def legend(ax: Axes, note: str, *, above: Figure | None = None) -> None:
@@ -296,14 +216,14 @@ def legend(ax: Axes, note: str, *, above: Figure | None = None) -> None:
     longest = max(map(len, labels))
     columns = 1 if longest > 22 else 2 if longest > 12 else 3
     look: dict[str, Any] = {"ncols": columns, "title": note, "alignment": "left"}
+    by_row = [i for column in range(columns) for i in range(column, len(labels), columns)]
+    given = [handles[i] for i in by_row], [labels[i] for i in by_row]  # it fills column by column
     if above is not None:
-        above.legend(handles, labels, loc="outside upper left", **look)
+        above.legend(*given, loc="outside upper left", **look)
     else:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, **look)
+        ax.legend(*given, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, **look)
 
 
 curve = shown(draw_curve)
-bars = shown(draw_bars)
-points = shown(draw_points)
 history = shown(draw_history)
 surface = shown(draw_surface)

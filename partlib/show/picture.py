@@ -23,7 +23,9 @@ Array: TypeAlias = NDArray[Any]
 ArrayLike: TypeAlias = Tensor | Array
 
 PALETTE: list[str] = sns.color_palette("colorblind").as_hex()
-"""Hex colours in the order of the series: seaborn's palette for colour-blind readers."""
+"""Hex colours in the order of the series: seaborn's palette for colour-blind readers, but its pink
+and its yellow, which a thin line on white does not show; they are wine and olive of Tol's."""
+PALETTE[6], PALETTE[8] = "#882255", "#999933"
 
 DENSITY = 1.5  # PNG pixels per pixel of the page: sharp on a phone, light in a notebook
 DPI = 96 * DENSITY
