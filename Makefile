@@ -91,8 +91,8 @@ experiments-gpu: $(STAMP) ## Measure CIFAR-10 with ResNet-18 for BUDGET=9m, then
 student: $(STAMP) ## The chapters for a class, without solutions or outputs, to _build/student
 	@$(BIN)/python -m tools.student
 
-lab: $(STAMP) ## Open JupyterLab; "Open With > Notebook" on a chapter in book/chapters
-	$(BIN)/jupyter lab
+lab: $(STAMP) ## Open the chapters in JupyterLab, from notebooks, with answers and solutions folded
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 serve: ## Serve the rendered book at http://localhost:8000 (PORT=...)
 	@test -f _build/html/index.html || { echo 'There is no book yet: run `make book`'; exit 1; }

@@ -123,6 +123,7 @@ def from_mask(mask: Tensor, eps: float, eps_low: float) -> Tensor:
     """
     _check_value("eps", eps)
     _check_value("eps_low", eps_low)
+    eps, eps_low = float(eps), float(eps_low)  # of 1 and 0 torch would make a map of whole numbers
     if mask.dim() not in (2, 3, 4):
         raise ValueError(
             f"mask: (N, H, W), (H, W) or (N, C, H, W) is needed, found {tuple(mask.shape)}"
@@ -139,5 +140,5 @@ def from_mask(mask: Tensor, eps: float, eps_low: float) -> Tensor:
 
 
 def _check_value(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
+    if isinstance(value, bool) or not 0 <= value <= 1:
         raise ValueError(f"{name}: a value in [0, 1] is needed, found {value!r}")

@@ -1,4 +1,4 @@
-"""What this machine has, and what each scale of the book will take on it."""
+"""What this machine has, and how long adversarial training takes on it, by scale of the book."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROBE_BATCHES = 3
 
 
 def report(*, probe: bool = True) -> dict[str, Any]:
-    """Versions, device, data sets found, and minutes to expect at each scale.
+    """Versions, device, data sets found, and the minutes of one adversarial training by scale.
 
     Args:
         probe: whether to time a few training steps of the scales that fit the device, see

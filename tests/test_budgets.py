@@ -121,7 +121,7 @@ def test_the_middle_of_an_odd_side_is_of_the_lower_right() -> None:
 
 
 @pytest.mark.parametrize("name", ["ul", "ur", "bl", "br"])
-@pytest.mark.parametrize("value", [-0.1, 8, float("nan")])
+@pytest.mark.parametrize("value", [-0.1, 8, True, float("nan")])
 def test_a_quarter_outside_the_range_is_named(name: str, value: float) -> None:
     good = dict.fromkeys(("ul", "ur", "bl", "br"), 0.1)
     with pytest.raises(ValueError, match=rf"^{name}: .*found {value}"):
@@ -153,6 +153,13 @@ def test_a_soft_mask_mixes() -> None:
     budget = budgets.from_mask(mask, 0.8, 0.4)
     assert budget.shape == (1, 1, 1, 4)
     torch.testing.assert_close(budget.flatten(), torch.tensor([0.4, 0.5, 0.6, 0.8]))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float32])
+def test_whole_numbers_make_a_budget_of_floats(dtype: torch.dtype) -> None:
+    budget = budgets.from_mask(torch.tensor([[0, 1, 1, 0]], dtype=dtype), 1, 0)
+    assert budget.dtype == torch.float32
+    assert budget.mean() == 0.5
 
 
 def test_the_budget_of_a_mask_fits_its_images() -> None:
@@ -187,6 +194,8 @@ def test_a_mask_for_each_channel_gives_a_budget_for_each_channel() -> None:
             (torch.tensor([[0.5, float("nan")]]), 0.1, 0.1),
             "mask: values in [0, 1] are needed, found",
         ),
+        ((torch.zeros(2, 2), True, 0.1), "eps: a value in [0, 1] is needed, found True"),
+        ((torch.zeros(2, 2), 0.1, False), "eps_low: a value in [0, 1] is needed, found False"),
         ((torch.zeros(2, 2), 8, 0.1), "eps: a value in [0, 1] is needed, found 8"),
         ((torch.zeros(2, 2), 0.1, -0.1), "eps_low: a value in [0, 1] is needed, found -0.1"),
         ((torch.zeros(2, 2), 0.1, float("nan")), "eps_low: a value in [0, 1] is needed, found nan"),

@@ -60,6 +60,33 @@ def test_unevenness_of_rounding_alone_is_flat() -> None:
     assert marked[1].sum() >= 1_000
 
 
+LEFT = torch.tensor([[[True, True, False, False]]])
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype"), [(3e38, torch.float32), (1e-44, torch.float32), (1e-60, torch.float64)]
+)
+def test_heat_of_any_size_has_its_hot_half(size: float, dtype: torch.dtype) -> None:
+    heat = size * torch.tensor([[[1.0, 1.0, 0.5, 0.5]]], dtype=dtype)
+    assert torch.equal(important(heat), LEFT)
+    found = {name: value.item() for name, value in alignment(heat, LEFT).items()}
+    assert found == pytest.approx({"iou": 1, "energy": 2 / 3, "pointing": 1, "area": 0.5}, rel=0.1)
+
+
+def test_heat_of_both_signs_has_its_hot_half_where_the_sum_is_no_number() -> None:
+    heat = 3e38 * torch.tensor([[[1.0, 1.0, -1.0, -1.0]] * 8])
+    assert torch.equal(important(heat), LEFT.expand(1, 8, 4))
+
+
+def test_alignment_calls_flat_what_the_mask_does() -> None:
+    heat = torch.full((1, 8, 8), 0.7)
+    heat[:, 3, 4] += 6e-8  # off the object
+    mask = torch.zeros(1, 8, 8, dtype=torch.bool)
+    mask[:, :2] = True
+    for name, value in alignment(heat, mask).items():
+        assert value.item() == 0.25, name
+
+
 class Negated(PooledLinear):
     def forward(self, features: Tensor) -> Tensor:
         return -super().forward(features)

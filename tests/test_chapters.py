@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from partlib import attacks, budgets, cam, losses, methods, training
+from partlib import attacks, budgets, cam, losses, methods, models, training
 from partlib.data import ImageSet
 from partlib.models import Classifier, PooledLinear
 from tools import notebooks
@@ -263,6 +263,47 @@ def test_05_likeness_is_a_correlation() -> None:
     heat = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0))
     assert page("05").likeness(heat, 2 * heat + 1) == pytest.approx(1, abs=1e-5)
     assert page("05").likeness(heat, -heat) == pytest.approx(-1, abs=1e-5)
+
+
+def test_05_calibrated_layers_normalise_what_they_meet_and_the_others_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calibrated = page("05").calibrated
+    x = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    monkeypatch.setitem(calibrated.__globals__, "shown", x)
+    whole, part = (models.build("small", 10, seed=0).double().eval() for _ in range(2))
+    fresh = copy.deepcopy(part.state_dict())
+    calibrated(whole)
+    calibrated(part, ["features.4", "head"])
+    for network in (whole, part):
+        assert not any(module.training for module in network.modules())
+    normal = whole.get_submodule("features")[:2](x)  # type: ignore[index, operator]
+    close(normal.mean(dim=(0, 2, 3)), torch.zeros(24).double())
+    assert normal.var(dim=(0, 2, 3)).sub(1).abs().max() < 0.02
+    changed = {name for name, value in part.state_dict().items() if (value != fresh[name]).any()}
+    layers = ("bn1", "bn2", "shortcut.1")
+    assert changed == {
+        f"features.4.{layer}.{buffer}"
+        for layer in layers
+        for buffer in ("running_mean", "running_var", "num_batches_tracked")
+    }
+
+
+def test_05_what_is_painted_over_is_as_large_as_the_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    paintings = page("05").paintings
+    mask = torch.rand(6, 16, 16, generator=torch.Generator().manual_seed(3)) > 0.7
+    offset = torch.arange(16) - 7.5
+    far = offset[:, None] ** 2 + offset**2
+    monkeypatch.setitem(paintings.__globals__, "far", far)
+    monkeypatch.setitem(paintings.__globals__, "x", mask)
+    own, rest, other, disc, random = paintings(mask).values()
+    assert torch.equal(own, mask)
+    assert torch.equal(rest, ~mask)
+    assert torch.equal(random.sum(dim=(1, 2)), mask.sum(dim=(1, 2)))
+    assert not (random == mask).all(dim=2).all(dim=1).any()
+    assert torch.equal(other.sum(dim=(1, 2)).sort()[0], mask.sum(dim=(1, 2)).sort()[0])
+    assert 0 <= disc.sum() - mask.sum() < 12 * len(mask), "no smaller, by a ring at most"
+    assert far[disc[0]].max() < far[~disc[0]].min()
 
 
 def test_06_an_allocation_has_one_low_quarter() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from partlib import check
+from partlib import cam, check
 from partlib.check import NOT_YET, RIGHT, verdict
 from tests.test_chapters import code, page
 
@@ -157,7 +157,8 @@ EQUIVALENT = {
         "line 3: no detach: model.features(x).detach()",
     },
     "of_random_class": {
-        "line 3: no to: torch.randint(0, classes, (len(x),), generator=generator).to(x.device)"
+        "line 3: no to: torch.randint(1, classes, (len(x),), generator=generator).to(x.device)",
+        "line 5: operator: said + further",
     },
     "equal_mean": {"line 2: no item: budget.mean().item()"},
     "other_masks": {"line 2: constant: 1"},
@@ -182,10 +183,12 @@ BY_HAND = {
     "cut at zero": ("rather_than", ".sum(dim=1)", ".sum(dim=1).relu()"),
     "one length for the batch": ("project_l2", "norm(dim=1)", "norm().expand(len(delta))"),
     "one class for all": ("of_random_class", "(len(x),)", "(1,)).expand(len(x)"),
-    "never the last class": ("of_random_class", "(0, classes,", "(0, classes - 1,"),
-    "of three classes": ("of_random_class", "(0, classes,", "(0, 3,"),
-    "in turn": ("of_random_class", "torch.randint(0, classes, (len(x),), generator=generator)",
-                "(torch.arange(len(x)) % classes)"),
+    "from all classes": ("of_random_class", "(said + further) % classes", "further - 1"),
+    "the predicted one too": ("of_random_class", "(1, classes,", "(0, classes,"),
+    "never the last class": ("of_random_class", "(1, classes,", "(1, classes - 1,"),
+    "of two others": ("of_random_class", "(1, classes,", "(1, 3,"),
+    "in turn": ("of_random_class", "torch.randint(1, classes, (len(x),), generator=generator)",
+                "(1 + torch.arange(len(x)) % (classes - 1))"),
     "by another generator": ("of_random_class", ", generator=generator", ""),
     "no reduction": ("mixture_loss", "F.cross_entropy(model(x), y)",
                      "F.cross_entropy(model(x), y, reduction='none')"),
@@ -209,14 +212,28 @@ BY_HAND = {
     "divided first": ("of_images", "(x - mean) / std", "x / std - mean"),
     "around the last": ("mended", ".sign(), x, eps)", ".sign(), x_adv, eps)"),
     "clamped at the end": ("mended", "x, eps).clamp(0, 1)", "x, eps)"),
-    "left in eval mode": ("mended", "model.train(training)", "model.train(False)"),
-    "left in train mode": ("mended", "model.train(training)", "model.train()"),
+    "left in eval mode": ("mended", "module.training = mode", "module.training = False"),
+    "left in train mode": ("mended", "module.training = mode", "module.training = True"),
+    "one mode for all": ("mended", "module.training = mode", "module.training = modes[model]"),
     "in any mode": ("mended", "model.eval()", "pass"),
     "on the average": ("is_sound", "(loss(x_adv) > loss(noise)).all()",
                        "loss(x_adv).mean() > loss(noise).mean()"),
     "more than nothing": ("is_sound", "loss(noise)", "loss(x)"),
     "random masks": ("other_masks", "mask.roll(1, dims=0)", "torch.rand(mask.shape) > 0.5"),
 }  # fmt: skip
+
+
+def another_class(model: Any, x: Any, generator: torch.Generator) -> Any:
+    said = model(x).argmax(1)
+    classes = model.head.linear.out_features
+    drawn = torch.randint(0, classes - 1, (len(x),), generator=generator)
+    return cam.grad_cam(model, x, drawn + (drawn >= said))
+
+
+def by_weights(model: Any, x: Any, generator: torch.Generator) -> Any:
+    weights = torch.ones(len(x), model.head.linear.out_features)
+    weights[range(len(x)), model(x).argmax(1)] = 0
+    return cam.grad_cam(model, x, torch.multinomial(weights, 1, generator=generator)[:, 0])
 
 
 def scaled(delta: torch.Tensor, eps: float) -> torch.Tensor:
@@ -243,6 +260,8 @@ RIGHT_TOO: dict[str, tuple[str, Any]] = {
     "images in place": ("as_bytes", lambda x: x.mul_(255).round_().div_(255)),
     "changes in place": ("project_l2", scaled),
     "masks in place": ("other_masks", rolled),
+    "another class, past the predicted": ("of_random_class", another_class),
+    "another class, by weights": ("of_random_class", by_weights),
 }
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from partlib import methods
 from partlib.budgets import from_mask
+from partlib.cam import alignment
 from partlib.data import ImageSet, to_float
 from partlib.methods import Method, control
 from partlib.methods.controls import inverted, random, shuffled
@@ -114,6 +115,15 @@ def test_the_oracle_gives_the_object_the_full_budget_in_training(
     moved = torch.cat([x for x, _ in seen])
     before = {image.numpy().tobytes() for image in to_float(pixels)}
     assert sum(image.contiguous().numpy().tobytes() not in before for image in moved) > 24
+
+
+def test_the_oracle_calls_the_object_what_alignment_calls_so() -> None:
+    x, y = torch.rand(1, 3, 8, 8, generator=source()), torch.tensor([0])
+    masks = torch.tensor([[[0.4, 0.5, 0.6]]])
+    budget = control(part(), "oracle").budget(net(), x, y, epoch=0, masks=masks)
+    assert (torch.as_tensor(budget) == EPS).flatten().tolist() == [False, False, True]
+    heat = torch.tensor([[[0.0, 1.0, 0.0]]])
+    assert alignment(heat, masks)["energy"] == 0, "a pixel of which half is the object is none"
 
 
 def test_the_oracle_needs_true_masks() -> None:

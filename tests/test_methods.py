@@ -133,6 +133,13 @@ def test_the_map_is_of_the_prediction_not_of_the_label() -> None:
     )
 
 
+def test_a_budget_of_nothing_is_of_floats_too() -> None:
+    x, y = squares().images, torch.zeros(16, dtype=torch.int64)
+    budget = methods.part(methods.at(eps=0), eps_low=0).budget(bright(), x, y, epoch=0)
+    assert isinstance(budget, Tensor)
+    assert budget.dtype == torch.float32
+
+
 def test_before_the_warm_up_is_over_the_budget_is_the_bases() -> None:
     method, x = part(warmup=2), squares().images
     y = torch.zeros(16, dtype=torch.int64)
@@ -311,7 +318,8 @@ def test_the_papers_settings_are_the_defaults() -> None:
             "beta: a value of 0 or more is needed, found nan",
         ),
         (lambda: methods.mart(eps=2), "eps: a value in [0, 1] is needed, found 2"),
-        (lambda: methods.at(steps=0), "steps: 1 or more is needed, found 0"),
+        (lambda: methods.at(steps=0), "steps: a whole number, 1 or more, is needed, found 0"),
+        (lambda: methods.at(steps=True), "steps: a whole number, 1 or more, is needed, found True"),
         (lambda: methods.at(step_size=0), "step_size: a value above 0 is needed, found 0"),
         (
             lambda: methods.at(step_size=float("nan")),
@@ -341,8 +349,22 @@ def test_the_papers_settings_are_the_defaults() -> None:
             lambda: methods.part(methods.at(), cam="xcam"),
             "cam: one of cam, grad_cam, xgrad_cam, layer_cam is needed, found 'xcam'",
         ),
-        (lambda: methods.part(methods.at(), refresh=0), "refresh: 1 or more is needed, found 0"),
-        (lambda: methods.part(methods.at(), warmup=-1), "warmup: 0 or more is needed, found -1"),
+        (
+            lambda: methods.part(methods.at(), refresh=0),
+            "refresh: a whole number, 1 or more, is needed, found 0",
+        ),
+        (
+            lambda: methods.part(methods.at(), refresh=True),
+            "refresh: a whole number, 1 or more, is needed, found True",
+        ),
+        (
+            lambda: methods.part(methods.at(), warmup=-1),
+            "warmup: a whole number, 0 or more, is needed, found -1",
+        ),
+        (
+            lambda: methods.part(methods.at(), warmup=True),
+            "warmup: a whole number, 0 or more, is needed, found True",
+        ),
         (
             lambda: methods.part(methods.at(), update="add"),
             'update: "clamp" or "multiply" is needed, found \'add\'',

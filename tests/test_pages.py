@@ -137,4 +137,4 @@ def test_times_come_from_the_last_runs(tmp_path: Path, monkeypatch: pytest.Monke
     table = times.table()
     assert f"({'../notebooks/' + first.stem}.ipynb) | 61 | 300 |" in table
     assert f"({'../notebooks/' + second.stem}.ipynb) | 29 | not run |" in table
-    assert "together 1.5 minutes" in table
+    assert "the seconds add up to 1.5 minutes" in table, "no time that anybody waited"

@@ -46,6 +46,33 @@ def test_curve_of_one_run_has_no_band_and_claims_none(drawn):
     assert drawn[0].axes[0].get_ylim() == (0, 10)
 
 
+def ticks(x_values: Any, drawn: list[Figure]) -> list[float]:
+    show.draw_curve(x_values, {"AT": [*x_values]}, xlabel="x", ylabel="y", alt="a")
+    ax = drawn[-1].axes[0]
+    low, high = ax.get_xlim()
+    return [x for x in ax.get_xticks() if low <= x <= high]
+
+
+@pytest.mark.parametrize("few", [(0, 5, 10, 15, 20), (1, 2, 3, 5, 10), (0, 2, 4, 8), (3,)])
+def test_few_whole_places_are_the_ticks(few: Any, drawn: list[Figure]) -> None:
+    assert ticks(few, drawn) == [*few]
+
+
+@pytest.mark.parametrize("x_values", [range(40), (1, 2, 100), (0, 0.5, 1, 2)])
+def test_other_places_have_ticks_as_they_fit(x_values: Any, drawn: list[Figure]) -> None:
+    assert ticks(x_values, drawn) != [*x_values]
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 7])
+def test_a_legend_is_read_row_by_row(n: int, drawn: list[Figure]) -> None:
+    names = [f"start {i}" for i in range(n)]
+    curve({name: [1, 2, i] for i, name in enumerate(names)})
+    texts = drawn[0].axes[0].get_legend().get_texts()
+    drawn[0].canvas.draw()
+    places = {t.get_text(): t.get_window_extent() for t in texts}
+    assert sorted(names, key=lambda n: (-round(places[n].y0), places[n].x0)) == names
+
+
 def test_a_line_on_the_edge_is_seen_whole_and_none_outside(drawn):
     curve({"natural": [9, 0, 0]}, ylim=(0, 10))
     curve({"natural": [9, 0, -1]}, ylim=(0, 10))

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -106,6 +107,28 @@ def test_sections_figures_and_definitions_become_slides() -> None:
     assert not code.outputs
 
 
+def outputs(number: int, *, sentences: int = 0, rows: int = 0) -> list[Any]:
+    """What a cell shows: a table of so many rows, if any, and so many sentences."""
+    said = [f"Sentence {number}.{i}." for i in range(sentences)]
+    table = [{"text/html": f"<table>{'<tr></tr>' * rows}</table>"}] if rows else []
+    all_ = [*table, *({"text/markdown": text, "text/plain": text} for text in said)]
+    return [nbformat.v4.new_output("display_data", data=data) for data in all_]
+
+
+def test_all_that_a_cell_shows_is_on_slides() -> None:
+    cells = [nbformat.v4.new_markdown_cell("## One")]
+    for number, shown in enumerate(({"sentences": 6}, {"sentences": 2, "rows": 11}, {"rows": 3})):
+        cells.append(nbformat.v4.new_code_cell("def f(): ...", outputs=outputs(number, **shown)))
+    found = slides.slides_of(nbformat.v4.new_notebook(cells=cells))
+    assert [len(slide.parts) for slide in found] == [6, 2, 2], "no slide is fuller than it may be"
+    assert all(slide.lines() <= slides.FULL for slide in found)
+    parts = [part for slide in found for part in slide.parts]
+    assert [output for part in parts for output in part.outputs] == [
+        output for cell in cells[1:] for output in cell.outputs
+    ]
+    assert all(part.metadata.transient.remove_source for part in parts)
+
+
 def test_a_full_slide_is_continued() -> None:
     sections = "\n\n".join(f"Sentence {i} {'word ' * 20}." for i in range(10))
     found = chapter((f"## Long\n\n{sections}", ["markdown"], False))
@@ -133,6 +156,27 @@ def test_citations_are_written_out() -> None:
 def test_every_chapter_is_in_one_deck() -> None:
     numbers = [number for deck in slides.DECKS.values() for number in deck]
     assert sorted(numbers) == [path.stem[:2] for path in notebooks.chapters()]
+
+
+def sentences_of(path: Path) -> list[str]:
+    """The sentences that a chapter's cells show, but for its exercises and what is hidden."""
+    found = []
+    for cell in notebooks.read_notebook(path).cells:
+        if cell.cell_type == "markdown" and re.search(r"^## Exercises", cell.source, re.MULTILINE):
+            return found
+        if cell.cell_type == "code" and not slides.HIDDEN & set(cell.metadata.get("tags", [])):
+            found += [output.data["text/markdown"] for output in cell.outputs
+                      if "text/markdown" in output.get("data", {})]  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("name", slides.DECKS)
+def test_a_deck_has_every_sentence_that_its_chapters_show(name: str) -> None:
+    parts = [part for slide in slides.slides_for(slides.DECKS[name]) for part in slide.parts]
+    shown = [output.data.get("text/markdown", "")
+             for part in parts if not isinstance(part, str) for output in part.outputs]  # fmt: skip
+    paths = [next(notebooks.NOTEBOOKS.glob(f"{n}-*.ipynb")) for n in slides.DECKS[name]]
+    assert [text for text in shown if text] == [text for p in paths for text in sentences_of(p)]
 
 
 @pytest.mark.parametrize("name", slides.DECKS)

@@ -47,6 +47,28 @@ def test_solutions_are_out_and_stubs_are_in(source: Path) -> None:
     assert all(re.search(r"^check\.\w+\(\w+\)$", cell, re.MULTILINE) for cell in stubs)
 
 
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
+
+
+@pytest.mark.parametrize("address", ["", "https://example.org/book/"])
+def test_links_lead_to_the_pages(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOOK_URL", address)
+    folder, names = notebooks.BUILD / "student", {source.stem for source in SOURCES}
+    pages = {f"{p.stem}.html" for p in (notebooks.ROOT / "book").glob("*.md")}
+    found = [
+        cell.source for source in SOURCES for cell in student.for_students(source).cells
+        if cell.cell_type == "markdown"
+    ]  # fmt: skip
+    local = [(folder / link).resolve() for text in found for link in LINK.findall(text)]
+    book = [path for path in local if path.parent != folder]
+    assert {path.stem for path in local if path.parent == folder} <= names
+    assert {path.parent for path in book} <= {notebooks.BUILD / "html" / "book"}
+    assert {path.name for path in book} <= pages
+    assert bool(book) != bool(address)
+    assert "/mathematics.html#student-s-interval)" in "\n".join(found), "the id on the page"
+    assert ("](https://example.org/book/book/lab.html)" in "\n".join(found)) == bool(address)
+
+
 @each_chapter
 def test_the_first_code_sets_up_colab(source: Path) -> None:
     assert "google.colab" in cells(source)[0]

@@ -106,12 +106,14 @@ def slides_of(notebook: Any) -> list[Slide]:
 
 
 def add_code(slides: list[Slide], cell: Any) -> None:
-    """Put on a slide what a code cell shows, or else what it defines, if anything."""
+    """Put on slides all that a code cell shows, or else what it defines, if anything."""
     shown = [output for output in map(as_html, cell.outputs) if output]
-    if shown or re.search(r"^(def|class) ", cell.source, re.MULTILINE):
-        code = nbformat.v4.new_code_cell(cell.source, outputs=shown[:1])
-        if shown:
-            code.metadata["transient"] = {"remove_source": True}
+    for output in shown:
+        part = nbformat.v4.new_code_cell(cell.source, outputs=[output])
+        part.metadata["transient"] = {"remove_source": True}
+        with_room(slides, lines(part)).parts.append(part)
+    if not shown and re.search(r"^(def|class) ", cell.source, re.MULTILINE):
+        code = nbformat.v4.new_code_cell(cell.source)
         with_room(slides, lines(code)).parts.append(code)
 
 

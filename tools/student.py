@@ -4,16 +4,19 @@
 
 They are in `_build/student`. Left out are the cells tagged `hide-cell`, which are the solutions,
 and those tagged `remove-cell`, which test the book; the one that sets up Colab stays. What is left
-runs from top to bottom.
+runs from top to bottom. Links to the book's other pages lead to BOOK_URL, see `tools.addresses`, or
+where that is not set to `_build/html`, which `make book` makes beside them.
 """
 
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import nbformat
+from docutils.nodes import make_id
 
-from tools import colab, notebooks
+from tools import addresses, colab, notebooks
 from tools.outputs import Notebook
 
 LEFT_OUT = {"hide-cell", "remove-cell"}
@@ -28,7 +31,23 @@ def for_students(source: Path) -> Notebook:
         return colab.TAG in tags or not LEFT_OUT & tags
 
     notebook.cells = [cell for cell in notebook.cells if stays(cell)]
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_links(cell.source)
     return notebook
+
+
+def with_links(text: str) -> str:
+    """The text with its links to the book's pages as they are right in `_build/student`."""
+    pages = addresses.base_url() or "../html/"
+
+    def lead(match: re.Match[str]) -> str:
+        page, slug = match.groups()
+        titles = re.findall(r"^#+ (.+)$", (notebooks.ROOT / f"{page}.md").read_text("utf-8"), re.M)
+        ids = {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-"): make_id(t) for t in titles}
+        return f"]({pages}{page}.html{f'#{ids[slug]}' if slug else ''})"
+
+    return re.sub(r"\]\(\.\./(book/[\w-]+)\.md(?:#([\w-]+))?\)", lead, text)
 
 
 def make(folder: Path) -> list[Path]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from partlib.cam.masks import important
+from partlib.cam.masks import important, is_flat
 
 
 def alignment(heat: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """Compare heat with the true mask of the object, image by image.
 
-    A map that is the same everywhere, zero included, points nowhere: its IoU, energy and pointing
-    are all the object's area, which is what chance gets.
+    A map that is the same everywhere but for rounding, zero included, points nowhere: its IoU,
+    energy and pointing are all the object's area, which is what chance gets.
 
     Args:
         heat: (N, H, W), finite and not negative, as the maps of `partlib.cam` are.
@@ -45,11 +45,13 @@ def alignment(heat: Tensor, mask: Tensor) -> dict[str, Tensor]:
     if mask.dtype != torch.bool and not ((mask >= 0) & (mask <= 1)).all():  # NaN fails here too
         raise ValueError("mask: values in [0, 1] are needed, found others")
     inside = mask.to(heat.device) > 0.5
-    peak = heat.amax(dim=(1, 2), keepdim=True)
+    peak, flat = heat.amax(dim=(1, 2), keepdim=True), is_flat(heat)
+    # Divided by the peak, as maps of `partlib.cam` are already, a sum neither overflows nor is 0.
+    scaled = heat.to(torch.promote_types(heat.dtype, torch.float32)) / peak
     found = {
         "iou": _share(chosen & inside, chosen | inside),
-        "energy": _share(inside, torch.where(peak > 0, heat, 1.0)),
-        "pointing": _share(inside, heat == peak),
+        "energy": _share(inside, torch.where(flat, 1.0, scaled)),
+        "pointing": _share(inside, (heat == peak) | flat),
         "area": _share(inside, torch.ones_like(heat)),
     }
     empty = ~inside.any(dim=2).any(dim=1)

@@ -38,14 +38,26 @@ def important(heat: Tensor, rule: Rule = "paper") -> Tensor:
     """
     _check_maps("heat", heat)
     check_rule(rule)
-    low, high = heat.amin(dim=(1, 2), keepdim=True), heat.amax(dim=(1, 2), keepdim=True)
     if rule == "published":
+        low, high = heat.amin(dim=(1, 2), keepdim=True), heat.amax(dim=(1, 2), keepdim=True)
         colour = jet(torch.where(high > low, (heat - low) / (high - low), 0.0) ** 2)
         mean = colour.mean(dim=(1, 2, 3), keepdim=True)
         spread = colour.std(dim=(1, 2, 3), correction=0, keepdim=True)
         return (colour - mean) / spread > 1  # no colour of jet is grey, so never over 0
-    flat = high - low <= 4 * torch.finfo(heat.dtype).eps * high.abs()
-    return (heat > heat.mean(dim=(1, 2), keepdim=True)) | flat
+    mean = heat.mean(dim=(1, 2), keepdim=True)
+    small = heat / heat[:1].numel()  # its sum is finite where that of the heat is not
+    mean = torch.where(mean.isfinite(), mean, small.sum(dim=(1, 2), keepdim=True))
+    return (heat > mean) | is_flat(heat)
+
+
+def is_flat(heat: Tensor) -> Tensor:
+    """Whether a map is the same everywhere, but for rounding: bool (N, 1, 1).
+
+    Args:
+        heat: (N, H, W), finite.
+    """
+    low, high = heat.amin(dim=(1, 2), keepdim=True), heat.amax(dim=(1, 2), keepdim=True)
+    return high - low <= 4 * torch.finfo(heat.dtype).eps * high.abs()
 
 
 def check_rule(rule: str) -> None:

@@ -196,11 +196,12 @@ def straight_through(answer: Any) -> None:
     rounded = ((16 * x.detach()).round() / 16).requires_grad_(True)
     expected = model(rounded)
     found = answer(model)(x)
+    stub(same(found, model(x)))
     need(same(found, expected), "its logits must be those of the defence")
     need(found.requires_grad, "no gradient is recorded")
     (gradient,) = torch.autograd.grad(found.sum(), x, allow_unused=True)
     if gradient is None:
         raise Wrong("no gradient reaches the image: detach the difference alone")
-    stub(not gradient.any())
+    need(gradient.any(), "the gradient is still zero: does something round after your detach?")
     (passed,) = torch.autograd.grad(expected.sum(), rounded)
     need(same(gradient, passed), "the gradient must pass as if nothing were rounded")

@@ -44,12 +44,16 @@ def mended(answer: Any) -> None:
     model = network().train()
     found = answer(model, x, y, EPS, **settings)
     is_adversarial(found, x, EPS)
-    kept = all(map(torch.equal, model.buffers(), network().buffers()))
-    need(kept, "the running averages have moved: the attack is to be in eval mode")
+    unmoved = all(map(torch.equal, model.buffers(), network().buffers()))
+    need(unmoved, "the running averages have moved: the attack is to be in eval mode")
     need(model.training, "it came in train mode and must be left in it")
     model.eval()
     answer(model, x, y, EPS, **settings)
     need(not model.training, "it came in eval mode and must be left in it")
+    frozen = model.train().get_submodule("features.1").eval()
+    answer(model, x, y, EPS, **settings)
+    kept = model.training and not frozen.training
+    need(kept, "a layer that was frozen in eval mode has thawed: remember each module's mode")
     with torch.no_grad():
         before, after = (F.cross_entropy(network()(z), y, reduction="none") for z in (x, found))
     need((after > before).all(), "the loss does not rise: look for a sign")

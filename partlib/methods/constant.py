@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from partlib import losses
 from partlib.attacks import Loss, Start
+from partlib.attacks.checks import count
 from partlib.losses import Outer
 from partlib.methods import checks
 from partlib.methods.method import Method
@@ -106,8 +107,7 @@ def _attacking(
         checks.number(key, value)
     if not 0 <= eps <= 1:
         raise ValueError(f"eps: a value in [0, 1] is needed, found {eps!r}")
-    if not (isinstance(steps, int) and steps >= 1):
-        raise ValueError(f"steps: 1 or more is needed, found {steps!r}")
+    count("steps", steps, least=1)
     if not 0 < step_size < float("inf"):  # NaN fails here too
         raise ValueError(f"step_size: a value above 0 is needed, found {step_size!r}")
     for key, value in settings.items():

@@ -95,7 +95,7 @@ def _oracle(method: Method) -> Control:
     def replaced(budget: Tensor, masks: Tensor | None, generator: torch.Generator | None) -> Tensor:
         if masks is None:
             raise ValueError("masks: the oracle needs the true masks of the set, found None")
-        return from_mask(masks >= 0.5, method.eps, method.settings["eps_low"]).to(budget)
+        return from_mask(masks > 0.5, method.eps, method.settings["eps_low"]).to(budget)
 
     return replaced
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from partlib import budgets
 from partlib.attacks import Update
+from partlib.attacks.checks import count
 from partlib.budgets import from_mask
 from partlib.cam import CAMS, important
 from partlib.cam.masks import Rule, check_rule
@@ -54,10 +55,8 @@ def part(
     if cam not in CAMS:
         raise ValueError(f"cam: one of {', '.join(CAMS)} is needed, found {cam!r}")
     check_rule(rule)
-    if not (isinstance(refresh, int) and refresh >= 1):
-        raise ValueError(f"refresh: 1 or more is needed, found {refresh!r}")
-    if not (isinstance(warmup, int) and warmup >= 0):
-        raise ValueError(f"warmup: 0 or more is needed, found {warmup!r}")
+    count("refresh", refresh, least=1)
+    count("warmup", warmup, least=0)
     if update not in ("clamp", "multiply"):
         raise ValueError(f'update: "clamp" or "multiply" is needed, found {update!r}')
     if not (layer is None or isinstance(layer, str)):

@@ -198,9 +198,9 @@ def _lines(ax: Axes, data: pd.DataFrame, errorbar: Any) -> None:
     sns.lineplot(**keys, **style, errorbar=errorbar, ax=ax)
     if (data["x"] % 1 == 0).all():
         at = np.unique(data["x"])
-        wide = len(at) > 1 and np.diff(at).min() >= (at[-1] - at[0]) / 20  # room for each number
-        ticks = FixedLocator(at) if len(at) <= 8 and wide else MaxNLocator(integer=True)
-        ax.xaxis.set_major_locator(ticks)
+        room = all(np.diff(at) >= (at[-1] - at[0]) / 20)  # for each number
+        few = len(at) <= 8 and room
+        ax.xaxis.set_major_locator(FixedLocator(at.tolist()) if few else MaxNLocator(integer=True))
 
 
 def legend(ax: Axes, note: str, *, above: Figure | None = None) -> None:
