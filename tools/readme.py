@@ -29,7 +29,11 @@ CIFAR10 = {
     "part-low4": ROWS["part-low4"],
     "part-shuffled-low4": "the same, with another image's map",
 }
-MAPS = {"-low4": "4/255 on unimportant pixels", "-fp32": "7/255, all trained in float32"}
+MAPS = {
+    "-low4": "4/255 on unimportant pixels",
+    "-low4-fp32": "4/255 once more, all trained in float32",
+    "-fp32": "7/255, all trained in float32",
+}
 """Ends of the labels of PART and its controls, and what is said of them."""
 MINUS = (
     ("part", "at", "7/255"),
