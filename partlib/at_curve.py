@@ -148,11 +148,12 @@ def in_short(table: Sequence[Mapping[str, str]]) -> str:
         for finding, words in {
             "above": "Above the curve",
             "below": "Below the curve",
-            "not shown to differ": "Not shown to differ from it",
+            "not shown to differ": "Not shown to differ",
             "depends on the curve": "Depending on how it is drawn",
         }.items()
     }
-    return " ".join(f"{words}: {', '.join(names) or 'none'}." for words, names in found.items())
+    said = [f"{words}: {', '.join(names)}." for words, names in found.items() if names]
+    return " ".join(said) or f"**{NOT_RUN}** with several seeds."
 
 
 def _height(runs: Runs, labels: Sequence[str], **settings: Any) -> Spread | None:

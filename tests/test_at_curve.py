@@ -99,9 +99,10 @@ def test_in_short_names_what_lies_off_the_curve() -> None:
         {"method": "6/255", "finding": "depends on the curve"},
     ]
     assert at_curve.in_short(table) == (
-        "Above the curve: none. Below the curve: 0/255, 2/255. Not shown to differ from it: 4/255. "
-        "Depending on how it is drawn: 6/255."
+        "Below the curve: 0/255, 2/255. Not shown to differ: 4/255. Depending on how it is drawn: "
+        "6/255."
     )
+    assert at_curve.in_short(table[3:4]) == "**not run** with several seeds."
 
 
 def test_two_labels_of_one_budget_are_no_curve() -> None:
