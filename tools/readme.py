@@ -134,12 +134,13 @@ def _claimed(runs: list[dict[str, Any]]) -> str:
     }
     rows = {how: verdict.together(runs, some, name="").row() for how, some in asked.items()}
     said = [
-        f"{how} {row['natural']} natural, {row['PGD-20']} under PGD-20" for how, row in rows.items()
+        f"{how}, {row['seeds']} seeds, {row['natural']} natural and {row['PGD-20']} under PGD-20"
+        for how, row in rows.items()
     ]
     return (
         "PART at 7/255 around each of AT, TRADES and MART, its masks renewed for every batch or "
-        "seldom, minus that method; the six differences averaged in each seed, and the 95 % "
-        f"interval over five seeds: {'; '.join(said)}."
+        "seldom, minus that method; the six differences averaged in each seed, and 95 % "
+        f"intervals over seeds: {'; '.join(said)}."
     )
 
 
