@@ -38,7 +38,10 @@ SWEEPS = {
     "part-cam": grid.plan("part", seeds=1, cam="cam"),
     "part-xgrad_cam": grid.plan("part", seeds=3, cam="xgrad_cam"),
     **{f"part-s{s}-fp32": fp32.plan("part", seeds=3, refresh=s, warmup=2) for s in (2, 5)},
-    "part-layer_cam-fp32": fp32.plan("part", seeds=3, cam="layer_cam"),
+    **{
+        f"part-{name}-fp32": fp32.plan("part", seeds=3, cam=name)
+        for name in ("layer_cam", "cam", "xgrad_cam")
+    },
     **{f"at-eps{e}-fp32": fp32.plan("at", seeds=3, eps=e / 255) for e in (2, 4, 6, 12, 16)},
     **{f"part-low{e}-fp32": fp32.plan("part", seeds=3, eps_low=e / 255) for e in (0, 2, 6)},
 }
@@ -66,7 +69,11 @@ def fully(label: str, what: Plan) -> Plan:
 FULL = {label: fully(label, what) for label, what in NINE.items()}
 FULL_PRECISION = {
     f"{label}-fp32": fully(label, what)
-    for label, what in {"natural": fp32.plan("natural"), **fp32.nine(warmup=2)}.items()
+    for label, what in {
+        "natural": fp32.plan("natural"),
+        **fp32.nine(warmup=2),
+        "part-low4": fp32.plan("part", eps_low=4 / 255),
+    }.items()
 }
 MEASURED: tuple[dict[str, Plan], ...] = (
     FULL,
@@ -86,10 +93,7 @@ MEASURED: tuple[dict[str, Plan], ...] = (
     {f"part{end}-fp32": fp32.controlled(end, low=7) for end in CONTROLS},
     {f"at-like-part{end}-fp32": fp32.like(f"part{end}-fp32") for end in LIKE},
     under_autoattack(FULL_PRECISION),
-    {
-        "part-low4-fp32": fp32.plan("part", eps_low=4 / 255),
-        **{f"part{end}-low4-fp32": fp32.controlled(end, low=4) for end in CONTROLS},
-    },
+    {f"part{end}-low4-fp32": fp32.controlled(end, low=4) for end in CONTROLS},
     {f"at-like-part{end}-low4-fp32": fp32.like(f"part{end}-low4-fp32") for end in LIKE},
     {
         **{f"quad-{q}-fp32": fp32.quarters(q, there=6, elsewhere=12) for q in QUARTERS},

@@ -18,8 +18,8 @@ from partlib.paper import NOT_RUN
 from partlib.results import Spread, by_seed, spread
 
 Runs = Sequence[dict[str, Any]]
-LABELS = r"(at(-eps[\d.]+|-like-part.*)?|uniform-[\d.]+)(-fp32)?"
-"""Labels of AT with one budget for all pixels, in either precision."""
+LABELS = r"at(-eps[\d.]+|-like-part.*)?|uniform-[\d.]+"
+"""Labels of AT with one budget for all pixels."""
 
 SPAN = (4.0, 12.0)
 """Budgets that the curve is drawn through, in 1/255."""
@@ -52,11 +52,10 @@ def heights(
     polynomial (a line where AT was run with two budgets only), which together are the curve. What a
     seed's AT runs have on average above or below these fits is its luck, and is taken from the
     method's run of that seed. The height is then the rest of its robust accuracy above the curve
-    at the same natural accuracy. Nothing is extrapolated, and only runs of the method's own
-    precision are taken.
+    at the same natural accuracy. Nothing is extrapolated.
 
     Args:
-        runs: as `results.measured` gives them.
+        runs: of one precision, as `results.trained_in` gives them.
         label: of the method. If it is one of AT's own, the curve is drawn without it, which shows
             how large a height chance makes.
         robust: the metric of robust accuracy.
@@ -66,10 +65,13 @@ def heights(
     Returns:
         By seed, for those that have AT runs and lie within the curve; empty without a curve, or
         where natural accuracy does not fall with the budget all along it.
+
+    Raises:
+        ValueError: runs of more than one precision.
     """
     found = []
-    precision = {run.get("precision") for run in runs if run["label"] == label}
-    runs = [run for run in runs if run.get("precision") in precision]
+    if len(precisions := {run["precision"] for run in runs}) > 1:
+        raise ValueError(f"runs: of one precision are needed, found {sorted(precisions)}")
     for name in sorted({run["label"] for run in runs} - {label}):
         if re.fullmatch(LABELS, name):
             budgets = {run["seed"]: run["method"]["eps"] for run in runs if run["label"] == name}
@@ -114,7 +116,7 @@ def rows(
     A finding is one that all curves make; where they do not agree, it "depends on the curve".
 
     Args:
-        runs: as `results.measured` gives them.
+        runs: as for `heights`.
         names: labels, and what to call them. A pair of labels is the first's height minus the
             second's, seed by seed.
         robust: the metric of robust accuracy.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from partlib.paper import METHODS
 
 Question = tuple[str, str, str, str]
@@ -37,11 +35,3 @@ ROUNDING: tuple[Question, ...] = (
 
 MAP = 3
 """The first so many of `CONTROLS` say whether the map matters."""
-
-
-def in_float32(questions: Sequence[Question]) -> list[Question]:
-    """The same questions of runs that were trained in float32, whose labels end in "-fp32"."""
-    return [
-        (f"{ours}-fp32", f"{theirs}-fp32", f"{name}, float32", isolates)
-        for ours, theirs, name, isolates in questions
-    ]

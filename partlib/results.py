@@ -110,6 +110,28 @@ def measured(data: str, network: str) -> list[dict[str, Any]]:
     return read(where) if where.is_dir() else []
 
 
+def trained_in(runs: Iterable[dict[str, Any]], precision: str) -> list[dict[str, Any]]:
+    """The runs that were trained in one precision, each under the label of its method alone.
+
+    What was trained in float32 where "auto" would be bfloat16 mostly has a label that ends in
+    "-fp32". Here that ending is taken off, so one label is one method in both precisions.
+
+    Args:
+        runs: records, as `read` gives them.
+        precision: "fp32" or "bf16".
+
+    Raises:
+        ValueError: another precision.
+    """
+    if precision not in ("fp32", "bf16"):
+        raise ValueError(f"precision: 'fp32' or 'bf16' is needed, found {precision!r}")
+    return [
+        run | {"label": run["label"].removesuffix("-fp32")}
+        for run in runs
+        if run["precision"] == precision
+    ]
+
+
 def values(runs: Iterable[dict[str, Any]], label: str, metric: str) -> list[float]:
     """A metric of all runs of a label that measured it, in the order of their seeds.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from partlib import data, runs, zoo
+from partlib import data, results, runs, zoo
 from partlib.data import ImageSet
 from partlib.models import Classifier
 from partlib.recipes import Recipe, recipe
@@ -21,12 +21,14 @@ class Scale:
         n_eval: test images that robust accuracy is measured on, few enough to attack at once.
         zoo: whether trained networks come with the library; else they are trained when asked
             for, once, and kept.
+        precision: "fp32" or "bf16", in which the runs were trained that chapters show.
     """
 
     name: str
     recipe: Recipe
     n_eval: int
     zoo: bool
+    precision: str
 
     def load(self, split: str, *, n: int | None = None) -> ImageSet:
         """A split of this scale's data set, on the GPU where there is one.
@@ -51,6 +53,11 @@ class Scale:
         """The test images that this scale measures on."""
         return self.load("test", n=self.n_eval)
 
+    def measured(self) -> list[dict[str, Any]]:
+        """The runs that came with the book at this scale, all trained in its precision."""
+        every = results.measured(self.recipe.data, self.recipe.network)
+        return results.trained_in(every, self.precision)
+
     def model(self, name: str, **settings: Any) -> Classifier:
         """A trained network, on the GPU where there is one.
 
@@ -72,9 +79,19 @@ VAL = 1_000
 """Images of "val" where a data set has none of its own."""
 
 SCALES = {
-    "cpu": Scale(name="cpu", recipe=recipe("scene-digits/small"), n_eval=500, zoo=True),
-    "gpu": Scale(name="gpu", recipe=recipe("cifar10/resnet18"), n_eval=1_000, zoo=False),
-    "paper": Scale(name="paper", recipe=recipe("cifar10/resnet18/paper"), n_eval=1_000, zoo=False),
+    name: Scale(
+        name=name,
+        recipe=recipe(settings),
+        n_eval=500 if name == "cpu" else 1_000,
+        zoo=name == "cpu",
+        # A GPU has bfloat16; of processors many do not, and float32 is run again on any.
+        precision="fp32" if name == "cpu" else "bf16",
+    )
+    for name, settings in {
+        "cpu": "scene-digits/small",
+        "gpu": "cifar10/resnet18",
+        "paper": "cifar10/resnet18/paper",
+    }.items()
 }
 
 

@@ -120,10 +120,10 @@ def compare(
     """Answer questions from the runs.
 
     Args:
-        runs: as `results.measured` gives them.
+        runs: of one precision, as `results.trained_in` gives them.
         questions: `CLAIM`, `CONTROLS`, or others of that form.
-        suffix: what the labels of PART and its controls end in: "" for eps_low = 7/255, "-fp32"
-            for 7/255 in float32, "-low4" for 4/255. Those of AT, TRADES and MART have no suffix.
+        suffix: what the labels of PART and its controls end in: "" for eps_low = 7/255, "-low4"
+            for 4/255. Those of AT, TRADES and MART have no suffix.
         robust: the metric of robust accuracy, such as "pgd20" or "aa". Runs that were not
             measured in it are left out, of natural accuracy too.
     """

@@ -24,6 +24,7 @@ def runs(method: tuple[float, float], **more: float) -> list[dict[str, Any]]:
             "label": label,
             "seed": seed,
             "n_test": 2000,
+            "precision": "fp32",
             "method": {"eps": eps / 255},
             "metrics": {"natural": natural + luck[0], "pgd20": held + luck[1]},
         }
@@ -57,16 +58,10 @@ def test_a_budget_of_at_itself_is_held_against_the_others() -> None:
     assert found == pytest.approx(dict.fromkeys(LUCK, 3.0), abs=1e-3)
 
 
-def test_each_precision_has_a_curve_of_its_own() -> None:
-    natural, held = on_curve(7.0)
-    fp32 = [
-        {**run, "label": f"{run['label']}-fp32", "precision": "fp32"}
-        for run in runs((natural, held + 1.5))
-    ]
-    lower = {"natural": 80, "pgd20": 40}
-    bf16 = [{**run, "precision": "bf16", "metrics": lower} for run in runs((natural, held))]
-    found = at_curve.heights([*bf16, *fp32], "part-fp32")
-    assert found == pytest.approx(dict.fromkeys(LUCK, 1.5), abs=1e-3)
+def test_two_precisions_have_no_curve_in_common() -> None:
+    mixed = runs((90, 50)) + [run | {"precision": "bf16"} for run in runs((90, 50))]
+    with pytest.raises(ValueError, match=r"runs: of one precision .* found \['bf16', 'fp32'\]"):
+        at_curve.heights(mixed, "part")
 
 
 def test_two_budgets_make_a_line() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import partlib
-from partlib import results
+from partlib import results, scale
 
 CPU = torch.device("cpu")
 
@@ -133,6 +133,23 @@ def test_values_are_in_the_order_of_their_seeds() -> None:
     assert results.values(RUNS, "at", "natural") == [87.5, 88.0, 91.0]
     assert results.values(iter(RUNS), "part", "pgd20") == [60.0, 60.5, 62.5, -20.0]
     assert results.values(RUNS, "trades", "natural") == []
+
+
+def test_runs_of_one_precision_have_their_methods_own_labels() -> None:
+    labels = {"at": "bf16", "at-fp32": "fp32", "quad-high-ul": "fp32", "part": "bf16"}
+    runs = [{"label": label, "precision": found} for label, found in labels.items()]
+    assert [run["label"] for run in results.trained_in(runs, "fp32")] == ["at", "quad-high-ul"]
+    assert [run["label"] for run in results.trained_in(iter(runs), "bf16")] == ["at", "part"]
+    assert [run["label"] for run in runs] == [*labels], "records stay as they were read"
+    with pytest.raises(ValueError, match="precision: 'fp32' or 'bf16' is needed, found 'float32'"):
+        results.trained_in(runs, "float32")
+
+
+@pytest.mark.parametrize(("name", "precision"), [("cpu", "fp32"), ("gpu", "bf16")])
+def test_a_scale_shows_runs_of_its_precision(name: str, precision: str) -> None:
+    found = scale.settings(name).measured()
+    assert {run["precision"] for run in found} == {precision}
+    assert {"at", "part-s10"} <= {run["label"] for run in found}
 
 
 def test_a_metric_may_be_of_the_first_images_alone() -> None:

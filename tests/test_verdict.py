@@ -94,16 +94,6 @@ def on_the_map(shifts: Shifts, **settings: Any) -> str:
 PARTS = {ours: (3.0, 0.5) for ours, *_ in CLAIM}
 
 
-def test_float32_is_compared_with_float32() -> None:
-    labels = {f"{label}-fp32" for label in LABELS}
-    some = runs({"part-fp32": (2.0, 0.0)}, labels=labels) + runs({"at": (9.0, 0.0)})
-    (found,) = verdict.compare(some, questions.in_float32(CLAIM[:1]))
-    assert found.name == "PART − AT, float32"
-    assert found.natural == paired(some, "part-fp32", "at-fp32", "natural")
-    assert found.natural is not None
-    assert abs(found.natural.mean - 2) < 1
-
-
 def test_the_claim_follows_the_figures() -> None:
     row = on_the_claim(PARTS)
     signs = [c.robust.sign for c in verdict.compare(runs(PARTS), CLAIM) if c.robust]

@@ -30,21 +30,14 @@ CIFAR10 = {
     "part-shuffled-low4": "the same, with another image's map",
 }
 MAPS = {
-    "-low4": "4/255 on unimportant pixels",
-    "-low4-fp32": "4/255 once more, all trained in float32",
-    "-fp32": "7/255, all trained in float32",
+    ("fp32", "-low4"): "4/255 on unimportant pixels",
+    ("bf16", "-low4"): "4/255 once more, all trained in bfloat16",
+    ("fp32", ""): "7/255",
 }
-"""Ends of the labels of PART and its controls, and what is said of them."""
-MINUS = (
-    ("part", "at", "7/255"),
-    ("part-low4", "at", "4/255"),
-    ("part-fp32", "at-fp32", "7/255 once more, both trained in float32 and not in bfloat16"),
-)
-TURNED = {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {
-    "part": "7/255",
-    "part-low4-fp32": "4/255 (float32)",
-    "part-fp32": "7/255 (float32)",
-}
+"""Precision and end of the labels of PART and its controls, and what is said of them."""
+PRECISIONS = {"fp32": "in float32", "bf16": "in bfloat16"}
+LOW = {"part": "7/255", "part-low4": "4/255"}
+TURNED = {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {"part": "7/255"}
 """PART by its budget of unimportant pixels."""
 ACCURACIES = {"natural": "natural", "pgd20": "PGD-20"}
 
@@ -55,25 +48,35 @@ def measured() -> str:
     Raises:
         ValueError: a row of its tables has not been run with all seeds.
     """
-    runs, photographs = (results.measured(data, "small") for data in ("scene-digits", "cifar10"))
+    every, photographs = (results.measured(data, "small") for data in ("scene-digits", "cifar10"))
+    digits, small = (
+        {precision: results.trained_in(some, precision) for precision in PRECISIONS}
+        for some in (every, photographs)
+    )
+    runs = digits["fp32"]
     parts = [
         _in_short(runs),
         *_table(
-            runs, ROWS, 5, "Handwritten digits on photographs, a network of 175,000 parameters"
+            runs,
+            ROWS,
+            5,
+            "Handwritten digits on photographs, a network of 175,000 parameters, trained in "
+            "float32",
         ),
-        "PART minus adversarial training, seed by seed:",
+        "PART minus adversarial training, seed by seed, and once more trained in bfloat16:",
         "\n".join(
-            _wrapped(f"- {low}, {words}: {difference.sentence()}", "  ")
-            for ours, base, low in MINUS
+            _wrapped(f"- {low} {how}, {words}: {difference.sentence()}", "  ")
+            for precision, how in PRECISIONS.items()
+            for ours, low in LOW.items()
             for metric, words in ACCURACIES.items()
-            if (difference := results.paired(runs, ours, base, metric))
+            if (difference := results.paired(digits[precision], ours, "at", metric))
         ),
-        _wrapped(_claimed(runs)),
-        _quoted(verdict.of_rounding(verdict.compare(runs, questions.ROUNDING))),
+        _wrapped(_claimed(digits)),
+        _quoted(verdict.of_rounding(verdict.compare(every, questions.ROUNDING))),
     ]
     asked = "Does the map matter, or only its smaller mean budget? "
-    for suffix, words in MAPS.items():
-        found = verdict.on_the_map(verdict.compare(runs, suffix=suffix))
+    for (precision, suffix), words in MAPS.items():
+        found = verdict.on_the_map(verdict.compare(digits[precision], suffix=suffix))
         parts += [f"{asked}With {words}:", _quoted(found)]
         asked = ""
     parts += [
@@ -90,15 +93,15 @@ def measured() -> str:
     ]
     said = []
     for low, comparisons in {
-        "7/255": verdict.compare(photographs, questions.in_float32(questions.CLAIM[:1])),
-        "4/255": verdict.compare(photographs, questions.CONTROLS[:2], suffix="-low4"),
+        "7/255 in float32": verdict.compare(small["fp32"], questions.CLAIM[:1]),
+        "4/255 in bfloat16": verdict.compare(small["bf16"], questions.CONTROLS[:2], suffix="-low4"),
     }.items():
         answers = [
             f"{c.name}: {c.row()['natural']} natural, {c.row()['PGD-20']} under PGD-20, {c.finding}"
             for c in comparisons
         ]
         said.append(f"With {low}, {'; '.join(answers)}.")
-    (above,) = at_curve.rows(photographs, {"part-low4": "PART"}, curves=at_curve.CURVES[:1])
+    (above,) = at_curve.rows(small["bf16"], {"part-low4": "PART"}, curves=at_curve.CURVES[:1])
     said.append(
         f"PART above AT's curve, here a line between two budgets: {above['height']}, "
         f"{above['finding']}."
@@ -126,13 +129,12 @@ def _table(runs: list[dict[str, Any]], rows: dict[str, str], seeds: int, what: s
     return [_wrapped(f"{what}, {sizes}, {how}"), "\n".join(lines)]
 
 
-def _claimed(runs: list[dict[str, Any]]) -> str:
+def _claimed(runs: dict[str, list[dict[str, Any]]]) -> str:
     """What PART changes in AT, TRADES and MART, with masks renewed always and seldom, in one."""
-    asked = {
-        "in bfloat16": questions.CLAIM,
-        "in float32": questions.in_float32(questions.CLAIM),
+    rows = {
+        how: verdict.together(runs[precision], name="").row()
+        for precision, how in PRECISIONS.items()
     }
-    rows = {how: verdict.together(runs, some, name="").row() for how, some in asked.items()}
     said = [
         f"{how}, {row['seeds']} seeds, {row['natural']} natural and {row['PGD-20']} under PGD-20"
         for how, row in rows.items()
