@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from benchmarks import plain
 from benchmarks.measure import Form, Operations, Peak, peak_tflops, row, side_by_side
 from benchmarks.report import goals, markdown
-from partlib import attacks, cam, checkpoints, methods, models, results, runs, training
+from partlib import attacks, cam, checkpoints, environment, methods, models, results, runs, training
 from partlib.data import ImageSet
 from partlib.methods import Method
 from partlib.recipes import RECIPES
@@ -265,7 +265,7 @@ def measure(sizes: Sizes) -> dict[str, Any]:
     }
     return {
         "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
-        **results.environment(sizes.device),
+        **environment.describe(sizes.device),
         "peers": {name: version(name) for name in PEERS},
         "precision": "bf16" if training.uses_bf16(sizes.device, "auto") else "fp32",
         "rounds": sizes.rounds,

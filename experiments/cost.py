@@ -20,7 +20,7 @@ import torch
 from experiments import cifar10_resnet18, svhn_resnet18, tiny_imagenet_wrn
 from experiments.plans import Grid, Plan
 from experiments.speed import flops_per_image
-from partlib import checkpoints, models, results, runs, training
+from partlib import checkpoints, environment, models, results, runs, training
 from partlib.data import ImageSet
 
 GRIDS = (
@@ -90,7 +90,7 @@ def main() -> None:
             f"their seeds {row['hours_of_all']:,.0f} h",
             flush=True,
         )
-    record = {"grids": rows, **results.environment(device)}
+    record = {"grids": rows, **environment.describe(device)}
     checkpoints.write_json(given.out / f"cost-{device.type}.json", record)
 
 

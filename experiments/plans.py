@@ -21,7 +21,7 @@ from experiments.agreement import check_plan, check_precision
 from experiments.limits import TimeUp, fits, with_threads
 from experiments.measurements import GUESS, KEYS, measured, say_measured
 from experiments.speed import meter
-from partlib import checkpoints, data, methods, models, results, runs
+from partlib import checkpoints, data, environment, methods, models, runs
 from partlib.methods import Method, control
 from partlib.recipes import Recipe
 from partlib.training import OnEpoch, Row
@@ -194,7 +194,7 @@ class Grid:
         """
         record, folder = self.record(label, seed), self.runs / f"{label}-seed{seed}"
         with with_threads(threads or self.threads):  # now, before anyone changes the code
-            made_by = results.environment(self.device)
+            made_by = environment.describe(self.device)
         by = {"command": self._command(label, seed, threads), **made_by}
         chosen, method = what.recipe.with_config(seed=seed), what.method(seed)
         # Weights are written before the run's own result, and without any they are of no use.
@@ -288,7 +288,7 @@ class Grid:
         begun = [own] if own.exists() else self.runs.glob(f"*/{name}")
         histories = [checkpoints.read_meta(path)["history"] for path in begun]
         if not own.exists():
-            made = self._made_on(results.device_name(self.device))
+            made = self._made_on(environment.device_name(self.device))
             histories += [found["history"] for found in made]
         return max((float(rows[-1]["seconds"]) for rows in histories if rows), default=0.0)
 
@@ -300,7 +300,7 @@ class Grid:
     def _watch(self, label: str, what: Plan, seed: int, until: float) -> OnEpoch:
         """After each epoch: on a GPU say how fast it was; stop if what follows would not fit."""
         say = None
-        made = self._made_on(results.device_name(self.device))
+        made = self._made_on(environment.device_name(self.device))
         evaluation = max((found["seconds"]["evaluate"] for found in made), default=0.0)
         if self.device.type == "cuda":
             train_set = data.load(what.recipe.data, "train", n=what.n_train, verify=self.verify)

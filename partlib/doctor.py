@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from partlib import data, models, results, runs, training
+from partlib import data, environment, models, runs, training
 from partlib.recipes import Recipe
 from partlib.scale import SCALES, Scale
 
@@ -28,7 +28,7 @@ def report(*, probe: bool = True) -> dict[str, Any]:
         A dictionary that prints as the command `python -m partlib doctor`.
     """
     device = runs.best_device()
-    about = results.environment(device)
+    about = environment.describe(device)
     timed = fitting(device) if probe else {}
     return {
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
@@ -56,7 +56,7 @@ def welcome() -> str:
     Takes some seconds, in which a few training steps are timed.
     """
     device = runs.best_device()
-    lines = [f"This machine has {results.environment(device)['device']}."]
+    lines = [f"This machine has {environment.describe(device)['device']}."]
     for name, one in fitting(device).items():
         lines.append(
             f'SCALE = "{name}": one adversarial training run takes about '

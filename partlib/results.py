@@ -4,73 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
 import statistics
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from scipy import stats
-
-import partlib
-
-PACKAGES = (
-    "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", "safetensors",
-    "pyautoattack",
-)  # fmt: skip
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """What a figure may depend on: commit, versions, device and threads."""
-    return {
-        "commit": commit(),
-        "versions": {
-            "partlib": partlib.__version__,
-            "python": platform.python_version(),
-            **{name: found for name in PACKAGES if (found := _version(name))},
-        },
-        "device": device_name(device),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # one for AutoAttack alone
-        return None
-
-
-def commit() -> str | None:
-    """The commit that the code runs from, "+" if library or experiments were changed since.
-
-    Outside a git checkout it is what the environment says, as PARTLIB_COMMIT, or None.
-    """
-    top = Path(__file__).resolve().parents[1]
-    if not (top / ".git").exists():
-        return os.environ.get("PARTLIB_COMMIT")
-    head = _git(top, "rev-parse", "HEAD")
-    changed = _git(top, "status", "--porcelain", "--", "partlib/*.py", "experiments/*.py")
-    return None if head is None else head + ("+" if changed else "")
-
-
-def device_name(device: torch.device) -> str:
-    """A name for people, such as "NVIDIA H200", or the processor's model and vector instructions.
-
-    With others of these a processor ends in other bits.
-    """
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        name = str(torch.cpu.get_capabilities()["cpu_name"])
-    except (AttributeError, KeyError):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def read(folder: Path | str) -> list[dict[str, Any]]:
@@ -324,13 +264,3 @@ def _signed(value: float, digits: int = 2) -> str:
 def _end(value: float) -> str:
     """The end of an interval as text, with more digits where two would hide its sign."""
     return _signed(value, 4 if 5e-5 <= abs(value) < 0.005 else 2)
-
-
-def _git(where: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=where, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()

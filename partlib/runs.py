@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from partlib import checkpoints, data, evaluation, models, results, training, zoo
+from partlib import checkpoints, data, environment, evaluation, models, training, zoo
 from partlib.data import ImageSet
 from partlib.methods import Method
 from partlib.models import Classifier
@@ -69,7 +69,7 @@ def run(
         The record that was written; empty in all processes but the first.
     """
     device, folder = device or best_device(), Path(folder)
-    made_by = results.environment(device)  # before anyone changes the code beside the run
+    made_by = environment.describe(device)  # before anyone changes the code beside the run
     train_set = data.load(recipe.data, "train", n=n_train, root=root, verify=verify)
     train_set, val_set = _validation(train_set, n_val)
     test_set = data.load(recipe.data, "test", n=n_test, root=root, verify=verify)

@@ -6,7 +6,6 @@ and calls a difference one only where the 95 % interval of its mean leaves zero 
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,6 +90,11 @@ class Comparison:
         if -1 in signs:
             return "worse" if all(_held(s, -1) for s in both) else "one lower, one open"
         return "not shown to differ"
+
+    @property
+    def answered(self) -> bool:
+        """Whether several seeds have both accuracies."""
+        return self.finding not in ("not run", "one seed")
 
     @property
     def signs(self) -> tuple[int, ...]:
@@ -186,7 +190,8 @@ def on_the_claim(comparisons: Sequence[Comparison]) -> dict[str, int]:
     Raises:
         ValueError: there are none.
     """
-    pairs = [(c.natural, c.robust) for c in _ran(comparisons) if c.natural and c.robust]
+    _some(comparisons)
+    pairs = [(c.natural, c.robust) for c in comparisons if c.answered and c.natural and c.robust]
     counts = {"pairs": len(pairs)}
     for i, accuracy in enumerate(("natural", "robust")):
         signs = [pair[i].sign for pair in pairs]
@@ -211,7 +216,7 @@ def on_the_map(comparisons: Sequence[Comparison]) -> str:
     """
     deciding = comparisons[:MAP]
     verdict = _of_the_map(comparisons)
-    if any(c.finding in ("not run", "one seed") for c in deciding):
+    if not all(c.answered for c in deciding):
         return verdict
     details = [f"{c.name} ({c.seeds} seeds): {_words(c)}" for c in deciding]
     return f"{verdict} In points, {'; '.join(details)}.{_unseen(deciding)}"
@@ -239,9 +244,9 @@ def in_short(
 
 def _of_the_map(comparisons: Sequence[Comparison]) -> str:
     """What the first `MAP` comparisons say together."""
-    _ran(comparisons)
+    _some(comparisons)
     deciding = comparisons[:MAP]
-    missing = [c.name for c in deciding if c.finding in ("not run", "one seed")]
+    missing = [c.name for c in deciding if not c.answered]
     if missing:
         return f"Whether the map matters: **{NOT_RUN}** with several seeds ({'; '.join(missing)})."
     findings: set[str] = {c.finding for c in deciding}
@@ -251,50 +256,6 @@ def _of_the_map(comparisons: Sequence[Comparison]) -> str:
     opposed = any({1, -1} <= set(signs) for signs in zip(*(c.signs for c in deciding), strict=True))
     alike = findings.pop() if len(findings) == 1 else "mixed"
     return ON_THE_MAP["opposed" if opposed else alike]
-
-
-def by_chance(differences: Sequence[Comparison | Spread | None]) -> str:
-    """How many intervals leave zero out, and how many would if nothing differed.
-
-    Args:
-        differences: comparisons, by `compare`, or differences, by `results.paired`.
-    """
-    spreads = [
-        s
-        for d in differences
-        for s in ((d.natural, d.robust) if isinstance(d, Comparison) else (d,))
-    ]
-    apart = [s for s in spreads if s is not None and s.n > 1 and not s.equal]
-    found = sum(s.sign != 0 for s in apart)
-    return (
-        f"Of {len(apart)} intervals {found} leave{'s' * (found == 1)} zero out. "
-        f"If nothing differed, about {len(apart) / 20:.1f} would, often several together where "
-        "comparisons share runs."
-    )
-
-
-def of_rounding(comparisons: Sequence[Comparison]) -> str:
-    """What rounding alone does, as a yardstick for every other difference.
-
-    Args:
-        comparisons: of `ROUNDING`, by `compare`.
-
-    Raises:
-        ValueError: there are none.
-    """
-    ran = _ran(comparisons)
-    if not ran:
-        return f"What rounding alone does: **{NOT_RUN}** with several seeds."
-    found = [(s, c.name) for c in ran for s in (c.natural, c.robust) if s]
-    largest, name = max(found, key=lambda one: abs(one[0].mean))
-    typical = math.sqrt(statistics.fmean(s.mean**2 for s, _ in found))
-    scatter = math.sqrt(statistics.fmean(s.sd**2 / s.n for s, _ in found))
-    return (
-        f"Where rounding alone differs: {by_chance(ran)} The mean differences are typically "
-        f"**{typical:.2f} points** (root mean square) to either side, where the seeds' scatter "
-        f"alone would make {scatter:.2f}. The largest of the {len(found)} is "
-        f"**{largest.mean:+.2f}** ({name}, {largest.n} seeds)."
-    )
 
 
 def _held(s: Spread, direction: int = 1) -> bool:
@@ -307,10 +268,9 @@ def _attacked(runs: Runs, robust: str) -> list[dict[str, Any]]:
     return [r for r in runs if any(key.partition("@")[0] == robust for key in r["metrics"])]
 
 
-def _ran(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def _some(comparisons: Sequence[Comparison]) -> None:
     if not comparisons:
         raise ValueError("comparisons: at least one is needed, found none")
-    return [c for c in comparisons if c.finding not in ("not run", "one seed")]
 
 
 def _interval(s: Spread | None) -> str:

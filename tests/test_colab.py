@@ -131,7 +131,7 @@ def test_welcome_names_every_scale_that_the_machine_can_do(
     assert '"gpu"' not in said
     assert "There is no GPU" in said
     monkeypatch.setattr(doctor.runs, "best_device", lambda: torch.device("cuda"))
-    monkeypatch.setattr(doctor.results, "environment", lambda _: {"device": "Tesla T4"})
+    monkeypatch.setattr(doctor.environment, "describe", lambda _: {"device": "Tesla T4"})
     said = doctor.welcome()
     assert said.startswith("This machine has Tesla T4.")
     assert said.count("takes about 2 minutes") == 3

@@ -53,7 +53,7 @@ def test_report_with_a_probe_gives_minutes_for_each_scale_that_fits(
 
     monkeypatch.setattr(doctor, "minutes", minutes)
     monkeypatch.setattr(doctor.runs, "best_device", lambda: torch.device(device))
-    monkeypatch.setattr(doctor.results, "environment", lambda _: ABOUT)
+    monkeypatch.setattr(doctor.environment, "describe", lambda _: ABOUT)
     fit = list(SCALES) if device == "cuda" else ["cpu"]
     assert list(doctor.fitting(torch.device(device))) == fit
     found = {name: 1.2 if name in fit else None for name in SCALES}

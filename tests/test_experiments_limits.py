@@ -15,7 +15,7 @@ from experiments import agreement, command, measurements, plans
 from experiments.children import Children
 from experiments.limits import TimeUp
 from experiments.plans import Grid, Plan
-from partlib import checkpoints, results
+from partlib import checkpoints, environment
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_run_stops_when_what_follows_an_epoch_would_not_fit(grid: Grid) -> Non
     with pytest.raises(TimeUp):
         watch(torch.nn.Linear(1, 1), {"epoch": 1, "seconds": 58.0})
     watch(torch.nn.Linear(1, 1), {"epoch": 2, "seconds": 58.0})  # the last: no other is to fit
-    made = {"device": results.device_name(grid.device), "seconds": {"evaluate": 58.0}}
+    made = {"device": environment.device_name(grid.device), "seconds": {"evaluate": 58.0}}
     checkpoints.write_json(grid.record("natural", 1), made)
     watch = grid._watch("natural", grid.plan("natural"), 0, time.time() + 60)
     watch(torch.nn.Linear(1, 1), {"epoch": 1, "seconds": 50.0})

@@ -13,7 +13,7 @@ from experiments import measurements, plans, scene_digits
 from experiments.groups import diagnosed
 from experiments.limits import with_threads
 from experiments.plans import Grid
-from partlib import checkpoints, results
+from partlib import checkpoints, environment
 
 
 def test_a_run_is_measured_once_and_added_to_later(grid: Grid) -> None:
@@ -38,9 +38,9 @@ def test_one_kind_alone_is_measured_and_a_result_says_by_what(
     what = replace(
         grid.plan("natural", seeds=1), attacks=("fgsm@8",), corruptions=("fog@8", "snow@8")
     )
-    monkeypatch.setattr(results, "commit", lambda: "then")
+    monkeypatch.setattr(environment, "commit", lambda: "then")
     grid.measure("natural", what, 0, only="cams")
-    monkeypatch.setattr(results, "commit", lambda: "now")
+    monkeypatch.setattr(environment, "commit", lambda: "now")
     grid.measure("natural", what, 0, only="corruptions")
     assert grid.missing("natural", what, 0) == [("attacks", "fgsm@8")]
     found = json.loads(grid.record("natural", 0).read_text())
@@ -51,7 +51,7 @@ def test_one_kind_alone_is_measured_and_a_result_says_by_what(
         "measured": ["corruption/fog@8", "corruption/snow@8"],
     }
     assert corrupted["command"] == "python -m experiments.trial natural --seed 0"
-    assert corrupted["device"] == results.device_name(torch.device("cpu"))
+    assert corrupted["device"] == environment.device_name(torch.device("cpu"))
 
 
 def test_a_reported_network_is_diagnosed(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:

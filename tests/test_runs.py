@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from partlib import checkpoints, data, evaluation, models, results, runs, training, zoo
+from partlib import checkpoints, data, environment, evaluation, models, runs, training, zoo
 from partlib.recipes import Recipe, recipe
 from partlib.runs import model_named, run, train_or_load
 
@@ -110,7 +110,7 @@ def test_a_finished_run_keeps_by_what_it_was_trained(
     folder, record = done
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    monkeypatch.setattr(results, "commit", lambda: "later")
+    monkeypatch.setattr(environment, "commit", lambda: "later")
     method = TINY.method("part", eps_low=6 / 255)
     settings = SIZES | {"n_test": 10, "command": "y", "attacks": ["natural", "fgsm"]}
     found = run(TINY, method, folder=copy, **settings)
@@ -133,10 +133,10 @@ def test_a_finished_run_keeps_by_what_it_was_trained(
 
 
 def test_the_commit_is_that_of_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "commit", lambda: "before")
+    monkeypatch.setattr(environment, "commit", lambda: "before")
 
     def committed(*_: object) -> None:
-        monkeypatch.setattr(results, "commit", lambda: "since")
+        monkeypatch.setattr(environment, "commit", lambda: "since")
 
     method = TINY.method("natural")
     record = run(TINY, method, folder=tmp_path, attacks=["natural"], on_epoch=committed, **SIZES)

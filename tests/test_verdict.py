@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from partlib import questions, results, verdict
+from partlib import results, verdict
 from partlib.questions import CLAIM, CONTROLS
 from partlib.results import paired, spread
 from partlib.verdict import Comparison
@@ -200,34 +200,7 @@ def test_a_missing_control_is_named(missing: str) -> None:
     assert "matters**" not in text
 
 
-def test_false_alarms_are_counted() -> None:
-    text = verdict.by_chance(verdict.compare(runs({"part": (3.0, -3.0)})))
-    # Six by the shift, and two more by chance: of one comparison, whose accuracies go together.
-    assert text.startswith("Of 12 intervals 8 leave zero out. If nothing differed, about 0.6 would")
-    same = Comparison("a − b", "all", differs(0.0, half=0.0), differs(3.0))
-    assert verdict.by_chance([same]).startswith("Of 1 intervals 1 leaves"), "the same weights"
-    assert "Of 0 intervals 0 leave zero" in verdict.by_chance(verdict.compare([]))
-    one = [Comparison("a − b", "all", differs(3.0), differs(0.0))]
-    assert "Of 2 intervals 1 leaves zero" in verdict.by_chance(one)
-    assert verdict.by_chance([differs(3.0), differs(0.0), None, spread([1.0])]) == (
-        verdict.by_chance(one)
-    )
-
-
-def test_rounding_is_the_yardstick() -> None:
-    small = Comparison("a in float32 − a", "", differs(0.2), differs(-0.4))
-    large = Comparison("b in float32 − b", "", differs(0.1), differs(-1.3))
-    text = verdict.of_rounding([small, large])
-    assert f"Where rounding alone differs: {verdict.by_chance([small, large])}" in text
-    assert "largest of the 4 is **-1.30** (b in float32 − b, 5 seeds)" in text
-    assert "typically **0.69 points**" in text  # of 0.2, 0.4, 0.1 and 1.3
-    assert "scatter alone would make 0.22" in text  # four deviations of 0.5, over five seeds
-    assert "typically **0.32 points**" in verdict.of_rounding([small])
-    assert "**not run**" in verdict.of_rounding([Comparison("a − a", "", None, None)])
-    assert {ours for ours, *_ in questions.ROUNDING} >= {"at-fp32", "part-mart-s10-fp32"}
-
-
 def test_no_comparison_is_refused() -> None:
-    for say in (verdict.on_the_claim, verdict.on_the_map, verdict.of_rounding):
+    for say in (verdict.on_the_claim, verdict.on_the_map):
         with pytest.raises(ValueError, match="comparisons: at least one"):
             say([])

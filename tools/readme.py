@@ -9,7 +9,7 @@ of the map, and what CIFAR-10 says of both.
 import textwrap
 from typing import Any
 
-from partlib import at_curve, paper, questions, results, verdict
+from partlib import at_curve, chance, paper, questions, results, verdict
 from tools.notebooks import ROOT
 
 README = ROOT / "README.md"
@@ -72,7 +72,7 @@ def measured() -> str:
             if (difference := results.paired(digits[precision], ours, "at", metric))
         ),
         _wrapped(_claimed(digits)),
-        _quoted(verdict.of_rounding(verdict.compare(every, questions.ROUNDING))),
+        _quoted(chance.rounding(verdict.compare(every, questions.ROUNDING))),
     ]
     asked = "Does the map matter, or only its smaller mean budget? "
     for (precision, suffix), words in MAPS.items():

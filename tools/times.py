@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from partlib import results
+from partlib import environment
 from tools import notebooks
 
 
@@ -31,7 +31,7 @@ def table() -> str:
         link = f"[{title(source)}](../notebooks/{source.stem}.ipynb)"
         rows.append([link, *("not run" if s is None else f"{s:.0f}" for s in took)])
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    machine = results.device_name(torch.device("cpu"))
+    machine = environment.device_name(torch.device("cpu"))
     where = f"{os.cpu_count()} processors ({machine}), up to four chapters at a time"
     added = f"the seconds add up to {total / 60:.1f} minutes; chapters side by side end sooner"
     lines += ["", f'At `"cpu"` measured on {where}: {added}.', ""]
