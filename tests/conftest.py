@@ -21,6 +21,15 @@ settings.register_profile("new", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test first, then notebooks: what begins last should be short.
+
+    Else one process is left with a long file at the end, and the others wait.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, item.path.suffix != ".ipynb"))
+
+
 @pytest.fixture(scope="session")
 def cifar10_root() -> Path:
     """The folder with the real CIFAR-10; the test is skipped where there is none."""

@@ -28,6 +28,7 @@ def test_operations_grow_with_the_image() -> None:
     assert larger / at == pytest.approx(4, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_hours_follow_from_the_rate_and_the_operations() -> None:
     found = cost.hours(svhn_resnet18.grid, svhn_resnet18.GROUPS[-1], 1000.0)
     assert found["at"] == pytest.approx(73_257 * 20 / 1000 / 3600)

@@ -198,6 +198,7 @@ def test_a_grid(gpu: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 # Then the chapters, on few images: what they find is not looked at.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source", notebooks.chapters() + notebooks.appendices(), ids=lambda path: path.stem
 )

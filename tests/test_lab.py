@@ -102,6 +102,7 @@ def in_browser(page: Lab, name: str, x: Tensor, y: Tensor, budget: Tensor) -> di
     return tensors
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_browser_computes_what_partlib_computes(
     opened: Lab, test_set: data.ImageSet, capsys: pytest.CaptureFixture[str]

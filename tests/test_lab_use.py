@@ -25,6 +25,7 @@ def test_tab_reaches_the_lab(fresh: Lab) -> None:
     assert fresh.page.evaluate("document.activeElement.matches('.attack-lab input:checked')")
 
 
+@pytest.mark.slow
 @needs_browser
 def test_sliders_maps_and_set_ups_change_the_prediction(fresh: Lab) -> None:
     assert fresh.verdict.startswith("Fooled")
@@ -52,6 +53,7 @@ def test_sliders_maps_and_set_ups_change_the_prediction(fresh: Lab) -> None:
         assert float(shown) == settings.get("eps", 8)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_map_follows_the_picture_and_the_network(fresh: Lab) -> None:
     """After a change the map is the one that pressing its button again would give."""

@@ -70,6 +70,7 @@ def settle(page: Any) -> None:
         page.wait_for_selector('.attack-lab[aria-busy="false"]')
 
 
+@pytest.mark.slow
 @each_page
 @pytest.mark.parametrize(
     ("width", "theme", "other"), [(1440, "light", "dark"), (390, "dark", "light")]

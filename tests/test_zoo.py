@@ -33,6 +33,7 @@ def test_a_card_says_how_its_weights_were_made(name: str) -> None:
     assert (zoo.HERE / f"{name}.safetensors").stat().st_size < 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_card_is_measured_again(name: str, request: pytest.FixtureRequest) -> None:
     model, card = zoo.load(name), zoo.card(name)
