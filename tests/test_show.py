@@ -139,7 +139,8 @@ def test_table_is_rounded_escaped_and_captioned(displayed):
 
 def test_say_displays_markdown(displayed):
     assert show.say("**91.2 %**") is None
-    assert displayed[0][0] == {"text/markdown": "**91.2 %**", "text/plain": "**91.2 %**"}
+    markdown = "**91.2\N{NO-BREAK SPACE}%**"
+    assert displayed[0][0] == {"text/markdown": markdown, "text/plain": "**91.2 %**"}
     with pytest.raises(ValueError, match="text must be a text"):
         show.say("")
 
@@ -150,9 +151,9 @@ def test_numbers_have_a_true_minus_and_stay_on_their_line(displayed):
         "PART-T: −0.40 (−1.20\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}+0.40), seed-3, 2-4, "
         "88.3\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.2 (5 seeds)"
     )
-    show.table([{"change": -1.5}], caption="x-1")
+    show.table([{"change": -1.5}], caption="x-1, 95 % intervals")
     assert "<td>−1.5</td>" in displayed[1][0]["text/html"]
-    assert "<caption>x-1</caption>" in displayed[1][0]["text/html"]
+    assert "<caption>x-1, 95\N{NO-BREAK SPACE}% int" in displayed[1][0]["text/html"]
 
 
 def test_verdicts_name_the_class_and_its_share():

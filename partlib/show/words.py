@@ -61,8 +61,8 @@ def over_255(eps: float) -> str:
 
 
 def _typeset(text: str) -> str:
-    """Give numbers a true minus sign, and keep a spread or an interval on its line."""
+    """Give numbers a true minus sign; keep a spread, an interval and a percentage on its line."""
     text = re.sub(r"(?<![\w.&#-])-(?=\d)", "\N{MINUS SIGN}", text)
     number = r"[+\N{MINUS SIGN}]?\d+\.\d+"
-    kept = rf"{number} ± {number}|\({number} to {number}\)"
+    kept = rf"{number} ± {number}|\({number} to {number}\)|\d %"
     return re.sub(kept, lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
