@@ -64,8 +64,8 @@ def measured() -> str:
             "float32",
         ),
         _wrapped(
-            "PART minus adversarial training in points, seed by seed, with 95 % intervals. Where one "
-            "leaves zero out, that accuracy differs. *Traded* is one higher and the other lower; "
+            "PART minus adversarial training in points, seed by seed, with 95 % intervals. Where "
+            "one leaves zero out, that accuracy differs. *Traded* is one higher and the other lower; "
             "*open* is one whose interval is too wide to say that it held:"
         ),
         _differences(digits),
