@@ -65,8 +65,8 @@ def measured() -> str:
         ),
         _wrapped(
             "PART minus adversarial training in points, seed by seed, with 95 % intervals. Where "
-            "one leaves zero out, that accuracy differs. *Traded* is one higher and the other lower; "
-            "*open* is one whose interval is too wide to say that it held:"
+            "one leaves zero out, that accuracy differs. *Traded* is one higher and the other "
+            "lower; *open* is one whose interval is too wide to say that it held:"
         ),
         _differences(digits),
         _wrapped(_claimed(digits)),
@@ -82,8 +82,9 @@ def measured() -> str:
             "Is it more than another constant budget would do? Points of PGD-20 accuracy above "
             "adversarial training's curve of budgets, at the same natural accuracy, by PART's "
             "budget of unimportant pixels; the published code's is 7/255. Four ways to draw the "
-            "curve were tried. The height is above the first, which comes nearest to adversarial "
-            "training's own runs, and a finding is one that all four make. (In the three steps of "
+            "curve were tried. The height is above the first, which was chosen because in bfloat16 "
+            "it comes near adversarial training's own runs, and a finding is one that all four "
+            "make. (In the three steps of "
             'training the form "multiply" comes near the low budget, and not up to it; chapter 7 '
             "measures how near.)"
         ),
