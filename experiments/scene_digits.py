@@ -40,7 +40,7 @@ SWEEPS = {
     **{f"part-s{s}-fp32": fp32.plan("part", seeds=3, refresh=s, warmup=2) for s in (2, 5)},
     **{
         f"part-{name}-fp32": fp32.plan("part", seeds=3, cam=name)
-        for name in ("layer_cam", "cam", "xgrad_cam")
+        for name in ("layer_cam", "xgrad_cam")
     },
     **{f"at-eps{e}-fp32": fp32.plan("at", seeds=3, eps=e / 255) for e in (2, 4, 6, 12, 16)},
     **{f"part-low{e}-fp32": fp32.plan("part", seeds=3, eps_low=e / 255) for e in (0, 2, 6)},

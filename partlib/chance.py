@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 from partlib.paper import NOT_RUN
 from partlib.results import Spread
 from partlib.verdict import Comparison
 
 
-def false_alarms(differences: Sequence[Comparison | Spread | None]) -> str:
-    """How many intervals leave zero out, and how many would if nothing differed.
+def counts(differences: Sequence[Comparison | Spread | None]) -> dict[str, Any]:
+    """How many intervals leave zero out, and how many would if nothing differed: a row of a table.
 
     Args:
         differences: comparisons, by `verdict.compare`, or differences, by `results.paired`.
@@ -23,11 +24,19 @@ def false_alarms(differences: Sequence[Comparison | Spread | None]) -> str:
         for s in ((d.natural, d.robust) if isinstance(d, Comparison) else (d,))
     ]
     apart = [s for s in spreads if s is not None and s.n > 1 and not s.equal]
-    found = sum(s.sign != 0 for s in apart)
+    return {
+        "intervals": len(apart),
+        "leave zero out": sum(s.sign != 0 for s in apart),
+        "by chance about": f"{len(apart) / 20:.1f}",
+    }
+
+
+def false_alarms(differences: Sequence[Comparison | Spread | None]) -> str:
+    """The same `counts` as a sentence."""
+    total, found, expected = counts(differences).values()
     return (
-        f"Of {len(apart)} intervals {found} leave{'s' * (found == 1)} zero out. "
-        f"If nothing differed, about {len(apart) / 20:.1f} would, often several together where "
-        "comparisons share runs."
+        f"Of {total} intervals {found} leave{'s' * (found == 1)} zero out. If nothing differed, "
+        f"about {expected} would, often several together where comparisons share runs."
     )
 
 

@@ -237,8 +237,11 @@ def in_short(
         for of, n in counted.items()
     ]
     said = [f"Pairs in line with the claim, and against it: {'; '.join(lines)}. The rest is open."]
+    found: dict[str, list[str]] = {}
+    for of, some in maps.items():
+        found.setdefault(_of_the_map(some), []).append(of)
     return said * bool(lines) + [
-        f"The cause, {of}. {_of_the_map(some)}" for of, some in maps.items()
+        f"The cause, {'; '.join(which)}. {words}" for words, which in found.items()
     ]
 
 

@@ -15,6 +15,8 @@ def test_false_alarms_are_counted() -> None:
         [both] * 4 + [Comparison("a − b", "all", differs(0), differs(0))] * 2
     )
     assert text.startswith("Of 12 intervals 8 leave zero out. If nothing differed, about 0.6 would")
+    row = {"intervals": 2, "leave zero out": 2, "by chance about": "0.1"}
+    assert chance.counts([both]) == row
     same = Comparison("a − b", "all", differs(0.0, half=0.0), differs(3.0))
     assert chance.false_alarms([same]).startswith("Of 1 intervals 1 leaves"), "the same weights"
     assert "Of 0 intervals 0 leave zero" in chance.false_alarms([])

@@ -188,6 +188,8 @@ def test_in_short_is_what_the_long_verdict_says() -> None:
     headline = other.removeprefix("The cause, at 7/255. ")
     assert headline.startswith("**The map moves the trade-off**")
     assert verdict.on_the_map(maps).startswith(f"{headline} In points, ")
+    (alike,) = verdict.in_short({}, {"at 7/255": maps, "again": maps})
+    assert alike == f"The cause, at 7/255; again. {headline}"
     (missing,) = verdict.in_short({}, {"nowhere": verdict.compare([])})
     assert missing.startswith("The cause, nowhere. Whether the map matters: **not run**")
 
