@@ -79,19 +79,23 @@ VAL = 1_000
 """Images of "val" where a data set has none of its own."""
 
 SCALES = {
-    name: Scale(
-        name=name,
-        recipe=recipe(settings),
-        n_eval=500 if name == "cpu" else 1_000,
-        zoo=name == "cpu",
-        # A GPU has bfloat16; of processors many do not, and float32 is run again on any.
-        precision="fp32" if name == "cpu" else "bf16",
-    )
-    for name, settings in {
-        "cpu": "scene-digits/small",
-        "gpu": "cifar10/resnet18",
-        "paper": "cifar10/resnet18/paper",
-    }.items()
+    "cpu": Scale(
+        name="cpu",
+        recipe=recipe("scene-digits/small"),
+        n_eval=500,
+        zoo=True,
+        precision="fp32",  # in bfloat16 many processors could not make the runs again
+    ),
+    "gpu": Scale(
+        name="gpu", recipe=recipe("cifar10/resnet18"), n_eval=1_000, zoo=False, precision="bf16"
+    ),
+    "paper": Scale(
+        name="paper",
+        recipe=recipe("cifar10/resnet18/paper"),
+        n_eval=1_000,
+        zoo=False,
+        precision="bf16",
+    ),
 }
 
 
