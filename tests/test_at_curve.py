@@ -80,9 +80,25 @@ def test_another_curve_can_be_asked_for() -> None:
     ends = [run for run in some if run["label"] in ("at-eps4", "at", "part")]
     near = at_curve.heights(some, "part", span=(3.9, 8.1), degree=1)
     assert near != line
-    (row,) = at_curve.rows(some, {"part": "PART"}, curves=[{"degree": 1}])
+    (row,) = at_curve.rows(some, {"part": "PART"}, curves={"line": {"degree": 1}})
     assert row["height"] == results.spread(list(line.values())).interval()
     assert at_curve.heights(ends, "part", degree=3) == at_curve.heights(ends, "part")
+
+
+def test_the_height_is_above_the_curve_that_is_nearest_to_ats_own_runs() -> None:
+    natural, held = on_curve(7.0)
+    some = varied(runs((natural, held), **{"at-eps6": 6.0, "at-eps10": 10.0}))
+    two = {"line": {"degree": 1}, "parabola": {"degree": 2}}
+    off = at_curve.misfits(some, curves=two)
+    assert off["parabola"] < 0.01 < 0.3 < off["line"], "AT lies on a parabola"
+    for order in (two, dict(reversed(two.items()))):
+        (row,) = at_curve.rows(some, {"part": "PART"}, curves=order)
+        assert row["height"].startswith(("+0.00 (", "-0.00 ("))
+    # It is AT's own runs that choose, wherever the method lies.
+    assert at_curve.misfits(runs((natural, held + 9), **{"at-eps6": 6.0, "at-eps10": 10.0})) == (
+        pytest.approx(at_curve.misfits(some))
+    )
+    assert at_curve.misfits([run for run in some if run["label"] == "part"]) == {}
 
 
 def test_in_short_names_what_lies_off_the_curve() -> None:
@@ -91,11 +107,13 @@ def test_in_short_names_what_lies_off_the_curve() -> None:
         {"method": "2/255", "finding": "below"},
         {"method": "4/255", "finding": "not shown to differ"},
         {"method": "5/255", "finding": "not run"},
-        {"method": "6/255", "finding": "depends on the curve"},
+        {"method": "6/255", "finding": "not shown to differ (others differ)"},
+        {"method": "7/255", "finding": "above (others differ)"},
+        {"method": "4/255 − 2/255", "finding": "higher"},
     ]
     assert at_curve.in_short(table) == (
-        "Below the curve: 0/255, 2/255. Not shown to differ: 4/255. Depending on how it is drawn: "
-        "6/255."
+        "Above the curve (others differ): 7/255. Below the curve: 0/255, 2/255. Higher: "
+        "4/255 − 2/255. Not shown to differ: 4/255. Not shown to differ (others differ): 6/255."
     )
     assert at_curve.in_short(table[3:4]) == "**not run** with several seeds."
 
@@ -152,6 +170,7 @@ def test_rows_say_what_the_heights_say() -> None:
         "seeds": "0",
     }
     assert rows["PART − AT"]["height"].startswith("+1.50 (")
+    assert rows["PART − AT"]["finding"].startswith("higher")
     (pair,) = at_curve.rows(above, {("part", "trades"): "PART − TRADES"})
     assert (pair["seeds"], pair["finding"]) == ("0", "not run")
 
@@ -163,8 +182,11 @@ def test_rows_say_what_the_heights_say() -> None:
     two = [run for run in above if run["seed"] == 0] + [run for run in below if run["seed"] == 1]
     assert row(two)["finding"] == "not shown to differ"
     on = varied(runs((natural, held)))
-    assert row(on)["finding"] == "depends on the curve", "a line lies below a bent curve"
-    (one,) = at_curve.rows(on, {"part": "PART"}, curves=at_curve.CURVES[:1])
+    assert row(on)["finding"] == "not shown to differ"
+    little = row(varied(runs((natural, held - 0.3))))
+    assert little["finding"] == "below (others differ)", "AT's own runs lie farther off a line"
+    parabola = {"parabola": {"degree": 2}}
+    (one,) = at_curve.rows(on, {"part": "PART"}, curves=parabola)
     assert one.keys() == rows["PART"].keys() - {"other curves"}
     assert one["finding"] == "not shown to differ"
     beyond = row(runs((94.5, 40)))
