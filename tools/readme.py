@@ -88,10 +88,11 @@ def measured() -> str:
             "adversarial training's curve of budgets, at the same natural accuracy, by PART's "
             "budget of unimportant pixels; the published code's is 7/255. Four ways to draw the "
             "curve were tried; the one taken comes nearest to adversarial training's own runs, "
-            "each held against curves drawn without it, and a height counts where it is larger than "
-            "theirs. Both rules were set when the heights had been seen. Where another curve finds "
-            'something else, it says "others differ". (In the three steps of training the form '
-            '"multiply" comes near the low budget, and not up to it; chapter 7 measures how near.)'
+            "each held against curves drawn without it, and a height counts where it is larger "
+            "than theirs. Both rules were set when the heights had been seen. Where another curve "
+            'finds something else, it says "others differ". (In the three steps of training the '
+            'form "multiply" comes near the low budget, and not up to it; chapter 7 measures how '
+            "near.)"
         ),
         _heights(digits),
     ]
