@@ -78,9 +78,8 @@ def measured() -> str:
     for (precision, suffix), words in MAPS.items():
         found = verdict.on_the_map(verdict.compare(digits[precision], suffix=suffix))
         headline, points, details = found.partition(" In points, ")
-        if headline == said_before:
-            headline = "The same can be said."
-        parts += [_wrapped(f"{asked}With {words}:"), _quoted(f"{headline}{points}{details}")]
+        first = "The same can be said." if headline == said_before else headline
+        parts += [_wrapped(f"{asked}With {words}:"), _quoted(f"{first}{points}{details}")]
         asked, said_before = "", headline
     parts += [
         _wrapped(
