@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.command import command
+from experiments.grids import Grid
 from experiments.groups import CONTROLS, LIKE, block, on_gpu
-from experiments.plans import Grid
 from partlib import corruptions
 from partlib.recipes import recipe
 from partlib.runs import EVAL_ATTACKS

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.command import command
+from experiments.grids import Grid
 from experiments.groups import diagnosed
-from experiments.plans import Grid
 from partlib.recipes import recipe
 
 SEEDS = {"seeds": 3}

@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 
 from experiments.children import Children
+from experiments.grids import Grid
 from experiments.limits import TimeUp, fits
 from experiments.measurements import KEYS, can_measure
-from experiments.plans import ROOT, Grid, Plan
+from experiments.plans import ROOT, Plan
 
 
 def seconds(text: str) -> float:

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from experiments import cifar10_resnet18, svhn_resnet18, tiny_imagenet_wrn
-from experiments.plans import Grid, Plan
+from experiments.grids import Grid
+from experiments.plans import Plan
 from experiments.speed import flops_per_image
 from partlib import checkpoints, environment, models, results, runs, training
 from partlib.data import ImageSet

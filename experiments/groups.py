@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from experiments.plans import Grid, Plan
+from experiments.grids import Grid
+from experiments.plans import Plan
 
 CONTROLS = ("-shuffled", "-random", "-oracle", "-inverted", "-published")
 """Ends of the labels of what is put in the place of PART's map."""

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from experiments.command import command
+from experiments.grids import Grid
 from experiments.groups import CONTROLS, LIKE, diagnosed
-from experiments.plans import QUARTERS, Grid, Plan
+from experiments.plans import QUARTERS, Plan
 from partlib import corruptions
 from partlib.recipes import recipe
 

@@ -8,8 +8,8 @@ The nine methods, one seed and then three. `python -m experiments.cost` says how
 from __future__ import annotations
 
 from experiments.command import command
+from experiments.grids import Grid
 from experiments.groups import block
-from experiments.plans import Grid
 from partlib.recipes import recipe
 
 grid = Grid(module="svhn_resnet18", recipe=recipe("svhn/resnet18"), threads=None)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.command import command
+from experiments.grids import Grid
 from experiments.groups import diagnosed
-from experiments.plans import Grid
 from partlib.recipes import recipe
 
 short = recipe("tiny-imagenet/small").with_config(epochs=2)

@@ -9,6 +9,7 @@ import torch
 from experiments import (
     cifar10_resnet18,
     cifar10_small,
+    grids,
     plans,
     scene_digits,
     svhn_resnet18,
@@ -16,7 +17,7 @@ from experiments import (
     tiny_imagenet_small,
     tiny_imagenet_wrn,
 )
-from experiments.plans import Grid
+from experiments.grids import Grid
 from partlib.recipes import recipe
 
 GRIDS = {
@@ -38,9 +39,9 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grid:
     monkeypatch.setattr(plans, "ROOT", tmp_path)
     small = recipe("scene-digits/small").with_config(epochs=2, batch_size=32)
     cut = {"n_train": 64, "n_test": 40}
-    load, whole = plans.data.load, plans.runs.run
-    monkeypatch.setattr(plans.data, "load", lambda *a, n=None, **k: load(*a, n=n or 40, **k))
-    monkeypatch.setattr(plans.runs, "run", lambda *a, **k: whole(*a, **k | cut, progress=False))
+    load, whole = grids.data.load, grids.runs.run
+    monkeypatch.setattr(grids.data, "load", lambda *a, n=None, **k: load(*a, n=n or 40, **k))
+    monkeypatch.setattr(grids.runs, "run", lambda *a, **k: whole(*a, **k | cut, progress=False))
     return Grid(module="trial", recipe=small, cams=("grad_cam",))
 
 
@@ -49,11 +50,11 @@ def trained_with(
 ) -> list[tuple[int, str, str | None]]:
     """The threads and device of each training from now on, and its command."""
     seen: list[tuple[int, str, str | None]] = []
-    whole = plans.runs.run
+    whole = grids.runs.run
 
     def run(*arguments: Any, **settings: Any) -> Any:
         seen.append((torch.get_num_threads(), str(settings["device"]), settings["command"]))
         return whole(*arguments, **settings)
 
-    monkeypatch.setattr(plans.runs, "run", run)
+    monkeypatch.setattr(grids.runs, "run", run)
     return seen

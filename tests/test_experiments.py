@@ -6,7 +6,7 @@ import pytest
 from experimented import GRIDS
 
 from experiments import cifar10_resnet18, scene_digits, svhn_resnet18, tiny_imagenet_wrn
-from experiments.plans import Grid
+from experiments.grids import Grid
 from partlib import corruptions, paper, questions
 from partlib.methods import Method
 from partlib.training import Row

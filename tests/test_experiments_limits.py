@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from experiments import agreement, command, measurements, plans
+from experiments import agreement, command, grids, measurements
 from experiments.children import Children
+from experiments.grids import Grid
 from experiments.limits import TimeUp
-from experiments.plans import Grid, Plan
+from experiments.plans import Plan
 from partlib import checkpoints, environment
 
 
@@ -44,7 +45,7 @@ def test_a_run_that_is_out_of_time_goes_on_to_the_same_weights(grid: Grid) -> No
         grid.measure("at", what, 0, until=time.time())
     assert not grid.record("at", 0).exists()
     state = grid.runs / "at-seed0" / "checkpoint.safetensors"
-    assert len(plans.checkpoints.read_meta(state)["history"]) == 1
+    assert len(grids.checkpoints.read_meta(state)["history"]) == 1
     grid.measure("at", what, 0)
     resumed = json.loads(grid.record("at", 0).read_text())
     for path in (grid.runs / "at-seed0").iterdir():
@@ -110,14 +111,14 @@ def test_with_a_budget_nothing_is_trained_twice(
 def test_a_missing_package_leaves_the_other_measurements(
     grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = plans.measured
+    whole = grids.measured
 
     def measured(*arguments: Any) -> Any:
         if "aa@8" in arguments:
             raise ModuleNotFoundError("no pyautoattack")
         return whole(*arguments)
 
-    monkeypatch.setattr(plans, "measured", measured)
+    monkeypatch.setattr(grids, "measured", measured)
     what = replace(grid.plan("natural"), attacks=("natural", "aa@8", "fgsm@8"))
     with pytest.raises(ModuleNotFoundError, match="no pyautoattack"):
         grid.measure("natural", what, 0)

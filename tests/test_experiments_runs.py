@@ -9,10 +9,10 @@ import pytest
 import torch
 from experimented import GRIDS, trained_with
 
-from experiments import measurements, plans, scene_digits
+from experiments import grids, measurements, plans, scene_digits
+from experiments.grids import Grid
 from experiments.groups import diagnosed
 from experiments.limits import with_threads
-from experiments.plans import Grid
 from partlib import checkpoints, environment
 
 
@@ -118,7 +118,7 @@ def test_a_run_is_trained_with_the_threads_of_its_result(
 
 
 def test_a_grid_for_a_cpu_stays_there(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans.runs, "best_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(grids.runs, "best_device", lambda: torch.device("cuda"))
     seen = trained_with(monkeypatch)
     state = torch.get_rng_state()
     grid.measure("natural", grid.plan("natural"), 0)
@@ -156,6 +156,9 @@ def test_a_run_that_was_made_again_says_so(grid: Grid) -> None:
     second = json.loads(record.read_text())
     assert second.pop("repeated").keys() == {"commit", "versions", "device", "threads"}
     assert second == first
+    record.write_text(json.dumps(first))  # as if it was stopped before it could say so
+    grid.measure("natural", what, 0)
+    assert "repeated" in json.loads(record.read_text())
 
 
 @pytest.mark.slow

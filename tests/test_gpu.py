@@ -12,7 +12,7 @@ import pytest
 import torch
 from pretended_gpu import GPU, Generator, pretended_gpu
 
-from experiments import plans, speed
+from experiments import grids, plans, speed
 from partlib import (
     attacks,
     cam,
@@ -187,7 +187,7 @@ def test_a_grid(gpu: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(plans, "ROOT", tmp_path)
     monkeypatch.setattr(speed, "peak_tflops", lambda device, rounds: 1.0)
     tiny = SMALL.with_config(epochs=2, batch_size=16)
-    grid = plans.Grid(module="tiny", recipe=tiny, threads=None, cams=("grad_cam",))
+    grid = grids.Grid(module="tiny", recipe=tiny, threads=None, cams=("grad_cam",))
     what = replace(
         grid.plan("part"), attacks=("natural", "pgd2@8"), corruptions=("fog",), diagnose=True
     )

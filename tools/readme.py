@@ -3,10 +3,11 @@
     python -m tools.readme
 
 It says what each of the two budgets of PART does beside adversarial training, what the controls say
-of the map, and what CIFAR-10 says of both.
+of the map, and what CIFAR-10 says of both. Of the digits it shows what was trained in float32.
 """
 
 import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from partlib import at_curve, chance, paper, questions, results, verdict
@@ -29,14 +30,8 @@ CIFAR10 = {
     "part-low4": ROWS["part-low4"],
     "part-shuffled-low4": "the same, with another image's map",
 }
-MAPS = {
-    ("fp32", "-low4"): "4/255 on unimportant pixels, trained in float32",
-    ("bf16", "-low4"): "4/255, trained in bfloat16",
-    ("fp32", ""): "7/255, trained in float32",
-}
-"""Precision and end of the labels of PART and its controls, and what is said of them."""
-PRECISIONS = {"fp32": "in float32", "bf16": "in bfloat16"}
 LOW = {"": "7/255", "-low4": "4/255"}
+"""End of the labels of PART and its controls, and their budget of unimportant pixels."""
 TURNED = {f"part-low{k}": f"{k}/255" for k in (0, 2, 4, 6)} | {"part": "7/255"}
 """PART by its budget of unimportant pixels."""
 ACCURACIES = {"natural": "natural", "pgd20": "PGD-20"}
@@ -49,13 +44,14 @@ def measured() -> str:
         ValueError: a row of its tables has not been run with all seeds.
     """
     every, photographs = (results.measured(data, "small") for data in ("scene-digits", "cifar10"))
-    digits, small = (
-        {precision: results.trained_in(some, precision) for precision in PRECISIONS}
-        for some in (every, photographs)
-    )
-    runs = digits["fp32"]
+    small = {end: results.trained_in(photographs, end) for end in ("fp32", "bf16")}
+    runs = results.trained_in(every, "fp32")
+    claimed = {
+        low: verdict.compare(runs, questions.CLAIM[:1], suffix=end) for end, low in LOW.items()
+    }
+    controlled = {low: verdict.compare(runs, suffix=end) for end, low in LOW.items()}
     parts = [
-        _in_short(digits),
+        _in_short(runs),
         *_table(
             runs,
             ROWS,
@@ -66,22 +62,19 @@ def measured() -> str:
         _wrapped(
             "PART minus adversarial training in points, seed by seed, with 95 % intervals. Where "
             "one leaves zero out, that accuracy differs. *Traded* is one higher and the other "
-            "lower; *open* is one whose interval is too wide to say that it held. The runs in "
-            "bfloat16 are older, with the same seeds and test images: both together are a test of "
-            "rounding, and not of other seeds. Which comes first was decided when both were known:"
+            "lower; *open* is one whose interval is too wide to say that it held:"
         ),
-        _differences(digits),
-        _wrapped(_claimed(digits)),
+        _differences(claimed),
+        _wrapped(_claimed(runs)),
+        _wrapped(
+            "The same seeds were trained in bfloat16 before. Which precision comes first was "
+            "decided when both were known; chapter 9 shows both. Together they say what rounding "
+            "alone does:"
+        ),
         _quoted(chance.rounding(verdict.compare(every, questions.ROUNDING))),
-    ]
-    asked, said_before = "Does the map matter, or only its smaller mean budget? ", ""
-    for (precision, suffix), words in MAPS.items():
-        found = verdict.on_the_map(verdict.compare(digits[precision], suffix=suffix))
-        headline, points, details = found.partition(" In points, ")
-        first = "The same can be said." if headline == said_before else headline
-        parts += [_wrapped(f"{asked}With {words}:"), _quoted(f"{first}{points}{details}")]
-        asked, said_before = "", headline
-    parts += [
+        "Does the map matter, or only its smaller mean budget?",
+        *map(_quoted, verdict.in_short({}, controlled)),
+        _differences({low: some[: verdict.MAP] for low, some in controlled.items()}),
         _wrapped(
             "Is it more than another constant budget would do? Points of PGD-20 accuracy above "
             "adversarial training's curve of budgets, at the same natural accuracy, by PART's "
@@ -93,7 +86,7 @@ def measured() -> str:
             'form "multiply" comes near the low budget, and not up to it; chapter 7 measures how '
             "near.)"
         ),
-        _heights(digits),
+        _heights(runs),
     ]
     said = []
     for low, comparisons in {
@@ -133,34 +126,24 @@ def _table(runs: list[dict[str, Any]], rows: dict[str, str], seeds: int, what: s
     return [_wrapped(f"{what}, {sizes}, {how}"), "\n".join(lines)]
 
 
-def _differences(runs: dict[str, list[dict[str, Any]]]) -> str:
-    """What PART changes in AT, at two budgets and in two precisions of training, as a table."""
-    lines = [
-        "| budget | trained | natural | under PGD-20 | |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for precision, how in PRECISIONS.items():
-        for suffix, low in LOW.items():
-            (c,) = verdict.compare(runs[precision], questions.CLAIM[:1], suffix=suffix)
+def _differences(compared: Mapping[str, Sequence[verdict.Comparison]]) -> str:
+    """Comparisons by the budget of unimportant pixels, as a table."""
+    lines = ["| budget | | natural | under PGD-20 | |", "| --- | --- | --- | --- | --- |"]
+    for low, comparisons in compared.items():
+        for c in comparisons:
             row = c.row()
-            lines.append(f"| {low} | {how} | {row['natural']} | {row['PGD-20']} | {c.finding} |")
+            cells = (low, c.name, row["natural"], row["PGD-20"], c.finding)
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _claimed(runs: dict[str, list[dict[str, Any]]]) -> str:
+def _claimed(runs: list[dict[str, Any]]) -> str:
     """What PART changes in AT, TRADES and MART, with masks renewed always and seldom, in one."""
-    rows = {
-        how: verdict.together(runs[precision], name="").row()
-        for precision, how in PRECISIONS.items()
-    }
-    said = [
-        f"{how}, {row['seeds']} seeds, {row['natural']} natural and {row['PGD-20']} under PGD-20"
-        for how, row in rows.items()
-    ]
+    row = verdict.together(runs, name="").row()
     return (
         "PART at 7/255 around each of AT, TRADES and MART, its masks renewed for every batch or "
-        "seldom, minus that method; the six differences averaged in each seed, and 95 % "
-        f"intervals over seeds: {'; '.join(said)}."
+        "seldom, minus that method; the six differences averaged in each seed, and 95 % intervals "
+        f"over {row['seeds']} seeds: {row['natural']} natural and {row['PGD-20']} under PGD-20."
     )
 
 
@@ -191,29 +174,22 @@ def _of(runs: list[dict[str, Any]], label: str) -> list[float]:
     return results.values(runs, label, "natural")
 
 
-def _in_short(runs: dict[str, list[dict[str, Any]]]) -> str:
+def _in_short(runs: list[dict[str, Any]]) -> str:
     """At which of its budgets PART lies above the curve of constant ones, and at which below."""
-    said = " ".join(
-        f"*Trained {how}.* {at_curve.in_short(at_curve.rows(runs[precision], TURNED))}"
-        for precision, how in PRECISIONS.items()
-    )
     return _wrapped(
         "In short, on digits: adversarial training with other constant budgets draws a curve of "
         "natural and robust accuracy. Where does PART lie beside it, by its budget of unimportant "
-        f"pixels (7/255 in the published code)? {said}"
+        f"pixels (7/255 in the published code)? {at_curve.in_short(at_curve.rows(runs, TURNED))}"
     )
 
 
-def _heights(runs: dict[str, list[dict[str, Any]]]) -> str:
+def _heights(runs: list[dict[str, Any]]) -> str:
     """How far PART lies above the curve of constant budgets, as a table."""
     lines = [
-        "| budget | trained | | above the curve (95 % interval) | above the others | seeds |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| budget | | above the curve (95 % interval) | above the others | seeds |",
+        "| --- | --- | --- | --- | --- |",
+        *(f"| {' | '.join(row.values())} |" for row in at_curve.rows(runs, TURNED)),
     ]
-    for precision, how in PRECISIONS.items():
-        for row in at_curve.rows(runs[precision], TURNED):
-            budget, *rest = row.values()
-            lines.append(f"| {' | '.join([budget, how, *rest])} |")
     return "\n".join(lines)
 
 
