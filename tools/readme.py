@@ -74,7 +74,7 @@ def measured() -> str:
         _quoted(chance.rounding(verdict.compare(every, questions.ROUNDING))),
         "Does the map matter, or only its smaller mean budget?",
         *map(_quoted, verdict.in_short({}, controlled)),
-        _differences({low: some[: verdict.MAP] for low, some in controlled.items()}),
+        _differences({low: some[: questions.MAP] for low, some in controlled.items()}),
         _wrapped(
             "Is it more than another constant budget would do? Points of PGD-20 accuracy above "
             "adversarial training's curve of budgets, at the same natural accuracy, by PART's "
