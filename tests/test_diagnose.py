@@ -204,6 +204,17 @@ def test_a_broken_attack_fails_by_its_own_sign(
         assert torch.equal(value, before[key]), key
 
 
+def test_a_network_that_says_one_class_of_every_image_is_not_held_against_an_attack() -> None:
+    class Sure(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            lead = torch.tensor([8.0, 0.0, 0.0, 0.0])
+            return lead + x.flatten(1)[:, :4]
+
+    (curve,) = (f for f in diagnose(Sure(), X, Y, steps=STEPS).findings if f.name == "eps")
+    assert curve.figures["eps 0.5"] == 25, "no image can be made another class"
+    assert curve.passed, curve.sentence
+
+
 def test_a_report_passes_only_if_all_findings_do() -> None:
     good = Finding(name="steps", passed=True, figures={}, sentence="Still right.")
     bad = Finding(name="eps", passed=False, figures={}, sentence="It must fall.")
