@@ -93,7 +93,8 @@ student: $(STAMP) ## The chapters for a class, without solutions or outputs, to 
 	@$(BIN)/python -m tools.student
 
 lab: $(STAMP) ## Open the chapters in JupyterLab, from notebooks, with answers and solutions folded
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks \
+		--LabApp.app_settings_dir=$(CURDIR)/tools/jupyterlab
 
 serve: ## Serve the rendered book at http://localhost:8000 (PORT=...)
 	@test -f _build/html/index.html || { echo 'There is no book yet: run `make book`'; exit 1; }

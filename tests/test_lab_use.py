@@ -254,7 +254,7 @@ def test_without_scripts_the_page_says_what_is_missing(browser: Any, page_file: 
     page = context.new_page()
     page.goto(page_file.as_uri())
     shown = page.inner_text("main")
-    assert "With scripts switched on, a lab opens here" in shown
+    assert "with scripts switched on, a lab opens here" in shown
     assert "Set up" not in shown  # buttons that would do nothing
     context.close()
 
@@ -268,7 +268,7 @@ def test_a_missing_script_is_named(browser: Any, page_file: Path, script: str) -
     page.wait_for_selector(".attack-lab [role=alert]", timeout=20_000)
     shown = page.inner_text("main")
     assert f"The lab could not start: {script}.js did not load." in shown
-    assert "With scripts switched on" not in shown
+    assert "with scripts switched on" not in shown
     assert "Set up" not in shown
     page.close()
 
