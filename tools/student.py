@@ -4,7 +4,7 @@
 
 They are in `_build/student`. Left out are the cells tagged `hide-cell`, which are the solutions,
 and those tagged `remove-cell`, which test the book; the one that sets up Colab stays. What is left
-runs from top to bottom. Links to the book's other pages lead to BOOK_URL, see `tools.addresses`, or
+runs from top to bottom. Citations are written out. Links to the book's other pages lead to BOOK_URL, see `tools.addresses`, or
 where that is not set to `_build/html`, which `make book` makes beside them.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 from docutils.nodes import make_id
 
-from tools import addresses, colab, notebooks
+from tools import addresses, colab, notebooks, slides
 from tools.outputs import Notebook
 
 LEFT_OUT = {"hide-cell", "remove-cell"}
@@ -31,9 +31,10 @@ def for_students(source: Path) -> Notebook:
         return colab.TAG in tags or not LEFT_OUT & tags
 
     notebook.cells = [cell for cell in notebook.cells if stays(cell)]
+    known = slides.citations()
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = with_links(cell.source)
+            cell.source = slides.cited(with_links(cell.source), known)
     return notebook
 
 

@@ -17,15 +17,20 @@ def export(path: Path) -> None:
 
 
 def table() -> str:
-    """Seconds of each chapter at each scale, from the stamps that `tools.notebooks` leaves.
+    """Seconds of each chapter at "cpu", and where any was run there at "gpu".
+
+    They come from the stamps that `tools.notebooks` leaves.
 
     Returns:
         Markdown with links as seen from `book/`. A chapter without a stamp at a scale was not run.
     """
-    scales = ("cpu", "gpu")
-    rows = [["chapter", *(f'seconds at `"{scale}"`' for scale in scales)], ["---"] * 3]
+    sources = notebooks.chapters() + notebooks.appendices()
+    on_gpu = any(seconds(source, "gpu") is not None for source in sources)
+    scales = ("cpu", "gpu") if on_gpu else ("cpu",)
+    rows = [["chapter", *(f'seconds at `"{scale}"`' for scale in scales)]]
+    rows.append(["---"] * len(rows[0]))
     total = 0.0
-    for source in notebooks.chapters() + notebooks.appendices():
+    for source in sources:
         took = [seconds(source, scale) for scale in scales]
         total += took[0] or 0
         link = f"[{title(source)}](../notebooks/{source.stem}.ipynb)"
