@@ -1,5 +1,6 @@
 """What stands in two places at the top of the repository says the same in both."""
 
+import json
 import re
 import subprocess
 import sys
@@ -67,6 +68,16 @@ def test_help_lists_every_target() -> None:
         ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert set(re.findall(r"^ +make ([\w-]+) +\S", listing, re.MULTILINE)) == targets
+
+
+def test_jupyterlab_knows_the_settings_that_make_lab_gives_it() -> None:
+    folder = ROOT / "tools" / "jupyterlab"
+    assert f"$(CURDIR)/{folder.relative_to(ROOT)}\n" in (ROOT / "Makefile").read_text()
+    schemas = Path(sys.prefix, "share", "jupyter", "lab", "schemas")
+    for plugin, settings in json.loads((folder / "overrides.json").read_text()).items():
+        extension, name = plugin.split(":")
+        known = json.loads((schemas / extension / f"{name}.json").read_text())["properties"]
+        assert settings.keys() <= known.keys()
 
 
 def test_ci_runs_the_two_commands() -> None:
