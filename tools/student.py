@@ -4,8 +4,9 @@
 
 They are in `_build/student`. Left out are the cells tagged `hide-cell`, which are the solutions,
 and those tagged `remove-cell`, which test the book; the one that sets up Colab stays. What is left
-runs from top to bottom. Citations are written out. Links to the book's other pages lead to BOOK_URL, see `tools.addresses`, or
-where that is not set to `_build/html`, which `make book` makes beside them.
+runs from top to bottom. Citations are written out. Links to the book's other pages lead to
+BOOK_URL, see `tools.addresses`, or where that is not set to `_build/html`, which `make book` makes
+beside them.
 """
 
 import re
