@@ -105,8 +105,9 @@ class Grid(Plans):
         # Weights are written before the run's own result, and without any they are of no use.
         known, weights = record.exists(), folder / "weights.safetensors"
         checkpoints.sweep(record)
-        if known:
-            check_plan(record, chosen, method)
+        for made in (record, folder / "result.json"):  # the second becomes the first, if it is gone
+            if made.exists():
+                check_plan(made, chosen, method)
         if not (weights.exists() and (known or (folder / "result.json").exists())):
             check_precision(self.results, chosen, self.device)
             training = self._threads(record, threads)

@@ -84,7 +84,7 @@ def test_a_run_killed_before_its_result_was_written_goes_on(
     before = (folder / "weights.safetensors").read_bytes()
     assert not (folder / "result.json").exists()
     monkeypatch.setattr(checkpoints, "write_json", write)
-    half = grid.record("natural", 0).with_name(".natural-seed0.json.77.part")
+    half = grid.record("natural", 0).with_name(".natural-seed0.json.999999999.part")
     half.parent.mkdir(parents=True)
     half.write_bytes(b"half")
     grid.measure("natural", what, 0)
@@ -93,6 +93,16 @@ def test_a_run_killed_before_its_result_was_written_goes_on(
     assert (folder / "weights.safetensors").read_bytes() == before
     (folder / "result.json").unlink()
     grid.measure("natural", replace(what, attacks=("fgsm@8",)), 0)  # weights and result are enough
+
+
+def test_a_run_of_another_plan_becomes_no_result(grid: Grid) -> None:
+    what, record = grid.plan("natural"), grid.record("natural", 0)
+    grid.measure("natural", what, 0)
+    record.unlink()
+    other = replace(what, recipe=what.recipe.with_config(lr=1e-5))
+    with pytest.raises(ValueError, match=r"^label: .*result\.json was made with the config"):
+        grid.measure("natural", other, 0)
+    assert not record.exists()
 
 
 def test_a_run_is_trained_with_the_threads_of_its_result(
