@@ -6,6 +6,9 @@ a class activation map. Images live in [0, 1], so a budget does too: write 8 / 2
 
 from __future__ import annotations
 
+from numbers import Real
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -90,13 +93,14 @@ def quadrants(size: tuple[int, int], *, ul: float, ur: float, bl: float, br: flo
         br: the bottom right one's.
 
     Raises:
-        ValueError: a side that is not a whole number, 2 or more, or a budget outside [0, 1].
+        ValueError: a side that is not a whole number, 2 or more, or a budget that is no number in
+            [0, 1].
     """
     if len(size) != 2 or not all(isinstance(side, int) and side >= 2 for side in size):
         raise ValueError(f"size: (H, W), each at least 2, is needed, found {size!r}")
     height, width = size
-    for name, value in {"ul": ul, "ur": ur, "bl": bl, "br": br}.items():
-        _check_value(name, value)
+    quarters = {"ul": ul, "ur": ur, "bl": bl, "br": br}
+    ul, ur, bl, br = (_value(name, value) for name, value in quarters.items())
     budget = torch.empty(height, width)
     top, left = slice(None, height // 2), slice(None, width // 2)
     bottom, right = slice(height // 2, None), slice(width // 2, None)
@@ -119,11 +123,13 @@ def from_mask(mask: Tensor, eps: float, eps_low: float) -> Tensor:
         eps_low: the budget where the mask is 0, in [0, 1].
 
     Raises:
-        ValueError: a budget or a mask value outside [0, 1], or a mask of another shape.
+        ValueError: a budget that is no number in [0, 1], a mask value outside [0, 1], or a mask of
+            another shape or type.
     """
-    _check_value("eps", eps)
-    _check_value("eps_low", eps_low)
-    eps, eps_low = float(eps), float(eps_low)  # of 1 and 0 torch would make a map of whole numbers
+    eps, eps_low = _value("eps", eps), _value("eps_low", eps_low)
+    if not isinstance(mask, Tensor) or mask.is_complex():
+        found = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(f"mask: a bool or float tensor is needed, found {found}")
     if mask.dim() not in (2, 3, 4):
         raise ValueError(
             f"mask: (N, H, W), (H, W) or (N, C, H, W) is needed, found {tuple(mask.shape)}"
@@ -135,10 +141,13 @@ def from_mask(mask: Tensor, eps: float, eps_low: float) -> Tensor:
             low, high = (v.item() for v in mask.aminmax())
             if not 0 <= low <= high <= 1:  # NaN fails here too
                 raise ValueError(f"mask: values in [0, 1] are needed, found {low} to {high}")
-        budget = eps_low + mask * (eps - eps_low)
+        exact = torch.promote_types(mask.dtype, torch.float32)  # half precision rounds above eps
+        budget = eps_low + mask.to(exact) * (eps - eps_low)
     return budget if mask.dim() == 4 else budget.reshape(-1, 1, *mask.shape[-2:])
 
 
-def _check_value(name: str, value: float) -> None:
-    if isinstance(value, bool) or not 0 <= value <= 1:
+def _value(name: str, value: Any) -> float:
+    """A budget as Python's float: of 1 and 0 torch would make a map of whole numbers."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name}: a value in [0, 1] is needed, found {value!r}")
+    return float(value)

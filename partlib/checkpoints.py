@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,8 +57,22 @@ def check_writable(path: Path, *, name: str = "path") -> None:
 def sweep(path: Path) -> None:
     """Remove what processes that were killed while writing a file have left beside it."""
     for part in path.parent.glob(".*.part"):
-        if part.name.startswith(f".{path.name}."):
+        name, _, pid = part.name.removesuffix(".part").rpartition(".")
+        if name == f".{path.name}" and pid.isdecimal() and not _lives(int(pid)):
             part.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process on this machine, which may still be writing."""
+    if sys.platform == "win32":  # where signal 0 is no question
+        return pid == os.getpid()
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -74,9 +89,20 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Read weights that `save_weights` wrote into a model of the same shape.
 
     Raises:
-        ValueError: no safetensors file, or one that is cut off.
+        ValueError: no safetensors file, one that is cut off, or of other names or shapes; nothing
+            was read into the model.
+        FileNotFoundError: there is no such file.
     """
     tensors, _ = _read(path)
+    found, wanted = (
+        {k: tuple(v.shape) for k, v in of.items()} for of in (tensors, model.state_dict())
+    )
+    if found != wanted:
+        name = min(k for k in found.keys() | wanted.keys() if found.get(k) != wanted.get(k))
+        raise ValueError(
+            f"path: {path} holds the weights of another network: {name} is {found.get(name)} there "
+            f"and {wanted.get(name)} here"
+        )
     model.load_state_dict(tensors)
 
 
@@ -135,12 +161,14 @@ def load_state(
         The `meta` that was written.
 
     Raises:
-        ValueError: the file holds other modules, or of other shapes, or is no whole safetensors
-            file; nothing was read into them.
+        ValueError: the file holds other modules, or of other shapes or types, or is no whole
+            safetensors file; nothing was read into them.
     """
     tensors, meta = _read(path)
-    found = {k: v.shape for k, v in tensors.items() if not k.startswith("optimizer.")}
-    wanted = {f"{n}.{k}": v.shape for n, m in models.items() for k, v in m.state_dict().items()}
+    own = {f"{n}.{k}": v for n, m in models.items() for k, v in m.state_dict().items()}
+    wanted = {k: (v.shape, v.dtype) for k, v in own.items()}
+    kept = {k: v for k, v in tensors.items() if not k.startswith("optimizer.")}
+    found = {k: (v.shape, v.dtype) for k, v in kept.items()}
     if found != wanted:
         raise ValueError(f"path: {path} holds other networks than {', '.join(models)} here")
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]

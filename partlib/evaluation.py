@@ -65,10 +65,7 @@ def evaluate(
     checks.count("batch_size", batch_size, least=1)
     like = _like(model, test_set)
     size = len(test_set)
-    attackers = {}
-    for name in attacks:
-        kind, n = _on_first("attacks", name, size)
-        attackers[name] = attack_named(kind, eps=eps), n
+    attackers = attacks_named(attacks, eps=eps, size=size)
     corrupted = {name: _on_first("corruptions", name, size) for name in corruptions}
     for name, (kind, _) in corrupted.items():
         if kind not in NAMES:
@@ -101,6 +98,7 @@ def evaluate(
 
 def _like(model: nn.Module, test_set: ImageSet) -> Tensor:
     """A tensor of the device and the type that the model takes images of: float64 or float32."""
+    checks.module(model)
     weight = next(model.parameters(), test_set[:1].images)  # one without weights takes any
     return weight if weight.dtype == torch.float64 else weight.new_empty(0, dtype=torch.float32)
 
@@ -174,6 +172,21 @@ def attack_named(name: str, *, eps: float) -> Attack:
     return lambda model, x, y: pgd(model, x, y, eps, step_size=eps / 4, steps=steps)
 
 
+def attacks_named(names: Sequence[str], *, eps: float, size: int) -> dict[str, tuple[Attack, int]]:
+    """The attacks that `evaluate` runs for names, and on how many of a set's images each.
+
+    Args:
+        names: as for `evaluate`.
+        eps: the budget, as for `attack_named`.
+        size: how many images the set has.
+
+    Raises:
+        ValueError: an unknown name, more images asked for than there are, or a bad budget.
+    """
+    kinds = {name: _on_first("attacks", name, size) for name in names}
+    return {name: (attack_named(kind, eps=eps), n) for name, (kind, n) in kinds.items()}
+
+
 def predict(model: nn.Module, x: Tensor) -> Tensor:
     """Logits (N, K) in eval mode and float32, the model left as it was found.
 
@@ -218,6 +231,7 @@ def _right(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _logits(model: nn.Module, x: Tensor) -> Tensor:
+    checks.module(model)
     exact = full_precision(x.device)
     with untouched(model), torch.no_grad(), exact, checks.taken(model, x):
         logits: Tensor = model(x.clone())  # some models normalise in place

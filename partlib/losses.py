@@ -56,8 +56,9 @@ def trades(beta: float) -> Outer:
     """
 
     def loss(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        # Two batches, not one of twice the size: batch normalisation sees each by itself.
-        clean, logits = log_softmax(model(x)), model(x_adv)
+        # Two batches, not one of twice the size: batch normalisation sees each by itself. A clone,
+        # since some models normalise in place, and without a budget x_adv is x.
+        clean, logits = log_softmax(model(x.clone())), model(x_adv)
         apart = F.kl_div(log_softmax(logits), clean, log_target=True, reduction="batchmean")
         return F.nll_loss(clean, y) + beta * apart, logits
 
@@ -74,7 +75,7 @@ def mart(beta: float) -> Outer:
     """
 
     def loss(model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        clean, logits = log_softmax(model(x)), model(x_adv)
+        clean, logits = log_softmax(model(x.clone())), model(x_adv)
         adversarial = log_softmax(logits)
         right = F.one_hot(y, logits.shape[1]).bool()
         wrong = adversarial.masked_fill(right, -float("inf")).argmax(dim=1, keepdim=True)

@@ -18,6 +18,8 @@ def untouched(model: nn.Module) -> Iterator[None]:
     `requires_grad` parameter by parameter, and both are put back also when the block raises. In
     eval mode BatchNorm statistics stay as they are, and with frozen parameters no `.grad` is
     written and the gradient with respect to the input costs about half.
+
+    One at a time: of two threads with the same model, the later puts back what the earlier had set.
     """
     modes = [(module, module.training) for module in model.modules()]
     frozen = [(parameter, parameter.requires_grad) for parameter in model.parameters()]

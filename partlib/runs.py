@@ -48,8 +48,9 @@ def run(
     Args:
         recipe: data set, network and configuration; its seed is the run's seed.
         method: how to train.
-        folder: where to write. A finished run there is not trained again: it is evaluated, and
-            its record keeps by what it was trained, and says by what it was evaluated.
+        folder: where to write. A finished run there is not trained again: it is evaluated, which
+            replaces the metrics that it had; its record keeps by what it was trained, and says by
+            what it was evaluated.
         label: what runs that differ only in their seed are called; None is the method's name.
         command: the command that makes this run again, for the record.
         device: where to run; None is the GPU if there is one, else the CPU.
@@ -78,6 +79,7 @@ def run(
     classes = len(train_set.class_names)
     model = models.build(recipe.network, classes, seed=recipe.config.seed).to(device)
     checkpoints.check_writable(folder / "result.json", name="folder")
+    evaluation.attacks_named(attacks, eps=8 / 255, size=len(test_set))  # not after the training
     resumed = (folder / "checkpoint.safetensors").exists()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -138,7 +140,16 @@ def run(
     return record
 
 
-TRAINED_BY = ("command", "commit", "versions", "device", "threads", "peak_memory_mib", "resumed")
+TRAINED_BY = (
+    "command",
+    "commit",
+    "versions",
+    "device",
+    "threads",
+    "precision",
+    "peak_memory_mib",
+    "resumed",
+)
 
 
 def _trained_by(result: Path, record: dict[str, Any]) -> dict[str, Any]:
@@ -149,19 +160,31 @@ def _trained_by(result: Path, record: dict[str, Any]) -> dict[str, Any]:
     """
     if not (result.exists() and record.get("resumed")):
         return record
-    try:
-        before = json.loads(result.read_text())
-        if before["weights_sha256"] != record["weights_sha256"]:
-            return record
-        kept = {key: before[key] for key in TRAINED_BY if key in before}
-        now = {key: record["seconds"][key] for key in ("evaluate", "this_process")}
-        kept["seconds"] = before["seconds"] | now
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"folder: {result} is no record of a run ({error!r})") from error
+    before = _read(result)
+    if before["weights_sha256"] != record["weights_sha256"]:
+        return record
+    kept = {key: before[key] for key in TRAINED_BY if key in before}
+    now = {key: record["seconds"][key] for key in ("evaluate", "this_process")}
+    kept["seconds"] = before["seconds"] | now
     by = {key: record[key] for key in ("command", "commit", "device")}
     evaluated = [{**by, "measured": list(record["metrics"])}]
     rest = {key: value for key, value in record.items() if key not in TRAINED_BY}
     return rest | kept | {"evaluated": evaluated}
+
+
+def _read(result: Path) -> dict[str, Any]:
+    """The record in a file.
+
+    Raises:
+        ValueError: the file is no record.
+    """
+    try:
+        record: dict[str, Any] = json.loads(result.read_text())
+        for key in ("label", "num_classes", "seconds", "weights_sha256"):
+            record[key]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"folder: {result} is no record of a run ({error!r})") from error
+    return record
 
 
 def train_or_load(
@@ -176,12 +199,12 @@ def train_or_load(
         root: where data sets are, see `data.load`.
 
     Raises:
-        ValueError: `folder` holds another run, or weights that are not its own.
+        ValueError: `folder` holds another run, a damaged record, or weights that are not its own.
     """
     device, folder = best_device(), Path(folder)
     done = folder / "result.json"
     if done.exists():
-        found = json.loads(done.read_text())
+        found = _read(done)
         wanted = {
             "data": recipe.data,
             "network": recipe.network,
@@ -228,7 +251,7 @@ def model_named(name: str) -> tuple[Classifier, dict[str, Any]]:
         model = models.build(record["network"], record["num_classes"], seed=0)
         checkpoints.load_weights(model, folder / "weights.safetensors")
         intact = checkpoints.weights_sha256(model) == record["weights_sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         why = " ".join(str(error).split())
         raise ValueError(
             f"model: {', '.join(zoo.names())} or the folder of a finished run is needed, "

@@ -114,6 +114,20 @@ def test_images_go_in_as_contiguous_float32_and_come_out_as_they_were(calls: Cal
     assert (x_adv - x).abs().max() <= 0.02
 
 
+def test_a_model_that_normalises_in_place_changes_no_image(calls: Calls) -> None:
+    class InPlace(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = MODEL(x.sub_(0.5))
+            return logits
+
+    x = X.clone()
+    autoattack(InPlace(), x, Y, 0.02)
+    attack, seen, *_ = calls[0]
+    attack.model(seen.requires_grad_(True))
+    assert torch.equal(x, X)
+    assert torch.equal(seen, X)
+
+
 def test_modes_random_state_and_tracing_are_left(calls: Calls) -> None:
     model = nn.Sequential(nn.BatchNorm2d(3), MODEL).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -121,10 +122,10 @@ def test_the_middle_of_an_odd_side_is_of_the_lower_right() -> None:
 
 
 @pytest.mark.parametrize("name", ["ul", "ur", "bl", "br"])
-@pytest.mark.parametrize("value", [-0.1, 8, True, float("nan")])
-def test_a_quarter_outside_the_range_is_named(name: str, value: float) -> None:
+@pytest.mark.parametrize("value", [-0.1, 8, True, float("nan"), "0.1", None, torch.tensor(0.1)])
+def test_a_quarter_outside_the_range_is_named(name: str, value: Any) -> None:
     good = dict.fromkeys(("ul", "ur", "bl", "br"), 0.1)
-    with pytest.raises(ValueError, match=rf"^{name}: .*found {value}"):
+    with pytest.raises(ValueError, match=rf"^{name}: .*found {re.escape(repr(value))}"):
         budgets.quadrants((4, 4), **{**good, name: value})
 
 
@@ -162,6 +163,21 @@ def test_whole_numbers_make_a_budget_of_floats(dtype: torch.dtype) -> None:
     assert budget.mean() == 0.5
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_mask_in_half_precision_does_not_round_above_the_budget(dtype: torch.dtype) -> None:
+    for eps in (8 / 255, 11 / 255):
+        budget = budgets.from_mask(torch.ones(2, 2, dtype=dtype), eps, 1 / 255)
+        assert budget.double().max() <= eps + 1e-6
+
+
+def test_numbers_of_numpy_are_budgets() -> None:
+    half, nothing = np.float32(0.5), np.int64(0)
+    budget = budgets.from_mask(torch.tensor([[True, False]]), half, nothing)  # type: ignore[arg-type]
+    assert budget.flatten().tolist() == [0.5, 0]
+    quarters: dict[str, Any] = {"ul": half, "ur": half, "bl": nothing, "br": nothing}
+    assert budgets.quadrants((2, 2), **quarters).tolist() == [[0.5, 0.5], [0, 0]]
+
+
 def test_the_budget_of_a_mask_fits_its_images() -> None:
     mask = torch.zeros(2, 4, 5, dtype=torch.bool)
     mask[0, 0, 0] = mask[1, 3, 4] = True
@@ -194,6 +210,14 @@ def test_a_mask_for_each_channel_gives_a_budget_for_each_channel() -> None:
             (torch.tensor([[0.5, float("nan")]]), 0.1, 0.1),
             "mask: values in [0, 1] are needed, found",
         ),
+        (([[0, 1]], 0.1, 0.1), "mask: a bool or float tensor is needed, found list"),
+        (
+            (torch.zeros(2, 2, dtype=torch.complex64), 0.1, 0.1),
+            "mask: a bool or float tensor is needed, found torch.complex64",
+        ),
+        ((torch.zeros(2, 2), "0.1", 0.1), "eps: a value in [0, 1] is needed, found '0.1'"),
+        ((torch.zeros(2, 2), torch.full((2, 2), 0.1), 0), "eps: a value in [0, 1] is needed"),
+        ((torch.zeros(2, 2), 0.1, None), "eps_low: a value in [0, 1] is needed, found None"),
         ((torch.zeros(2, 2), True, 0.1), "eps: a value in [0, 1] is needed, found True"),
         ((torch.zeros(2, 2), 0.1, False), "eps_low: a value in [0, 1] is needed, found False"),
         ((torch.zeros(2, 2), 8, 0.1), "eps: a value in [0, 1] is needed, found 8"),

@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 from partlib import checkpoints, models
 from partlib.models import Classifier
 
+GONE = 999_999_999  # no process has so large a number
+
 
 def net(seed: int = 0) -> Classifier:
     model = models.build("small", 10, seed=seed)
@@ -40,8 +42,11 @@ def test_weights_come_back_bit_by_bit(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     checkpoints.save_weights(net(), tmp_path / "w")
-    with pytest.raises(RuntimeError, match="size mismatch"):
-        checkpoints.load_weights(models.build("small", 7), tmp_path / "w")
+    other = models.build("small", 7, seed=1)
+    before = checkpoints.weights_sha256(other)
+    with pytest.raises(ValueError, match=r"^path: .*w .*: head.* is \(10,\) there and \(7,\) here"):
+        checkpoints.load_weights(other, tmp_path / "w")
+    assert checkpoints.weights_sha256(other) == before, "nothing was read"
 
 
 def test_a_crash_before_the_replacement_leaves_the_old_file(
@@ -72,12 +77,20 @@ def test_what_a_killed_writer_left_is_swept_away(tmp_path: Path) -> None:
     path = tmp_path / "run" / "c.safetensors"
     checkpoints.sweep(path)  # there is no such folder yet
     checkpoints.write_json(path, {})
-    others = [path.with_name(".other.1.part"), path.with_name("c.safetensors.1.part")]
-    left = path.with_name(".c.safetensors.77.part")
+    names = (".other.1.part", "c.safetensors.1.part", f".c.safetensors.old.{GONE}.part")
+    others = [path.with_name(name) for name in names]
+    left = path.with_name(f".c.safetensors.{GONE}.part")
     for file in (left, *others):
         file.write_bytes(b"half")
     checkpoints.sweep(path)
     assert sorted(path.parent.iterdir()) == sorted([path, *others])
+
+
+def test_what_a_living_process_is_writing_is_left(tmp_path: Path) -> None:
+    part = tmp_path / f".c.safetensors.{os.getpid()}.part"
+    part.write_bytes(b"half")
+    checkpoints.sweep(tmp_path / "c.safetensors")
+    assert part.exists()
 
 
 def test_json_comes_back_and_has_a_key_a_line(tmp_path: Path) -> None:
@@ -153,7 +166,8 @@ def test_a_state_of_other_networks_is_refused_and_nothing_is_read(tmp_path: Path
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     checkpoints.save_state(tmp_path / "s", {"model": model}, optimizer, {})
     before = checkpoints.weights_sha256(other)
-    for parts in ({"model": other}, {"model": net(), "guide": other}):
+    wide = net().double()
+    for parts in ({"model": other}, {"model": net(), "guide": other}, {"model": wide}):
         with pytest.raises(ValueError, match=r"path: .*s holds other networks than model"):
             checkpoints.load_state(tmp_path / "s", parts, optimizer)
     assert checkpoints.weights_sha256(other) == before

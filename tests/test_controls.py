@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from trained import images as tones
 
 from partlib import methods
 from partlib.budgets import from_mask
@@ -130,6 +131,13 @@ def test_the_oracle_needs_true_masks() -> None:
     x, y = torch.rand(2, 3, 8, 8, generator=source()), torch.tensor([0, 1])
     with pytest.raises(ValueError, match="masks: the oracle needs the true masks"):
         control(part(), "oracle").budget(net(), x, y, epoch=0)
+
+
+def test_the_oracle_is_refused_before_the_warm_up() -> None:
+    method = control(part(warmup=1), "oracle")
+    config = TrainConfig(epochs=2, batch_size=16, precision="fp32")
+    with pytest.raises(ValueError, match="masks: the oracle needs the true masks"):
+        fit(net(), tones(), method, config, on_epoch=lambda *_: pytest.fail("it has begun"))
 
 
 @pytest.mark.parametrize("name", ["shuffled", "random"])

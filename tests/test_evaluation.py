@@ -64,6 +64,11 @@ def test_an_attack_may_run_on_the_first_images_alone() -> None:
     }
 
 
+def test_the_name_of_an_attack_says_on_how_many_images() -> None:
+    found = evaluation.attacks_named(["fgsm", "aa@7"], eps=0.1, size=20)
+    assert {name: n for name, (_, n) in found.items()} == {"fgsm": 20, "aa@7": 7}
+
+
 def test_cams_are_held_against_the_true_masks() -> None:
     test = data.load("scene-digits", "test", n=60)
     assert test.masks is not None

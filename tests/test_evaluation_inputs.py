@@ -9,7 +9,7 @@ import torch
 from greys import Brightness, greys
 from torch import Tensor, nn
 
-from partlib import evaluation
+from partlib import cam, evaluation
 from partlib.evaluation import evaluate
 
 
@@ -134,6 +134,19 @@ def test_bad_images_are_refused(change: Callable[[Tensor], Any], message: str) -
         lambda: evaluation.accuracy(Brightness(), x, y),
     ):
         with pytest.raises(ValueError, match=f"^x: {message}"):
+            call()
+
+
+def test_a_function_is_no_model() -> None:
+    function: Any = Brightness().forward
+    x, y = greys()[:8].images, greys()[:8].labels
+    for call in (
+        lambda: evaluate(function, greys()),
+        lambda: evaluation.predict(function, x),
+        lambda: evaluation.accuracy(function, x, y),
+        lambda: cam.grad_cam(function, x),
+    ):
+        with pytest.raises(ValueError, match=r"^model: a torch.nn.Module is needed, found method"):
             call()
 
 

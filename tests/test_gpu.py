@@ -30,7 +30,7 @@ from partlib.diagnose import diagnose
 from partlib.methods import Method, control
 from partlib.models import Classifier
 from partlib.recipes import recipe
-from partlib.training import fit
+from partlib.training import fit, loop
 from tools import notebooks
 
 SMALL = recipe("scene-digits/small")
@@ -167,6 +167,20 @@ def test_a_mask_and_a_start_may_come_from_the_processor(gpu: torch.device) -> No
     for call in (evaluation.accuracy, functools.partial(attacks.fgsm, eps=0.1)):
         with pytest.raises(ValueError, match=r"y: labels on cuda.*, as the images, are needed"):
             call(model, x, images.labels)
+
+
+def test_a_class_to_map_may_come_from_the_processor(gpu: torch.device) -> None:
+    x, target = digits(4).to(gpu).images, torch.arange(4)
+    assert cam.grad_cam(network(), x, target, layer="features").is_cuda
+
+
+def test_a_checkpoint_says_the_precision_of_the_networks_device(
+    gpu: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "uses_bf16", lambda device, _: device.type == "cuda")
+    config, saved = SMALL.with_config(epochs=1).config, tmp_path / "checkpoint"
+    fit(network(), digits(), METHODS["natural"], config, checkpoint=saved, progress=False)
+    assert checkpoints.read_meta(saved)["run"]["precision"] == "bf16"
 
 
 def test_a_whole_run(gpu: torch.device, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pretended_gpu import GPU, pretended_gpu
 from torch import Tensor
-from trained import AT, QUICK, TRADES, images, net, part
+from trained import AT, QUICK, TRADES, InPlace, images, net, part
 
 from partlib import checkpoints, models
 from partlib.methods import Method
@@ -30,6 +30,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
         assert torch.is_grad_enabled()
         cached = torch.is_autocast_cache_enabled()
         found.append((samples[0].shape, torch.is_autocast_enabled("cuda"), cached))
+        run(*samples)
         return run
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
@@ -80,6 +81,13 @@ def test_a_training_records_one_shape_and_ends_as_without(
         shas.append(checkpoints.weights_sha256(model))
     assert shas[0] == shas[1]
     assert [shape[0] for shape, *_ in recorded] == [QUICK.batch_size], "and not the last batch's"
+
+
+def test_a_network_that_normalises_in_place_is_recorded(recorded: Recorded) -> None:
+    fast, x = Graphed(InPlace().to(GPU).eval()), torch.rand(4, 3, 12, 12).to(GPU)
+    for _ in range(2):
+        fast(x.clone())
+    assert len(recorded) == 1
 
 
 @pytest.mark.parametrize("name", ["small", "resnet18", "wrn"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from trained import AT, QUICK, Killed, images, killed_after, net, part
+from trained import AT, QUICK, TRADES, InPlace, Killed, images, killed_after, net, part
 
 from partlib import attacks, checkpoints, methods
 from partlib.data import ImageSet
@@ -142,6 +142,31 @@ def test_part_looks_at_the_layer_that_is_named(cam: str, name: str | None) -> No
     assert named["mean_eps"] == pytest.approx(same["mean_eps"], abs=0.01)
 
 
+@pytest.mark.parametrize("attack", ["fgsm", "pgd", "mma"])
+def test_one_that_normalises_in_place_is_attacked_as_any_other(attack: str) -> None:
+    x, y = images(4).images, images(4).labels
+    settings: dict[str, Any] = {"step_size": 2 / 255, "steps": 2, "loss": "kl", "restarts": 2}
+    found = [
+        getattr(attacks, attack)(model, x, y, 8 / 255, **(settings if attack == "pgd" else {}))
+        for model in (InPlace(), Normalised())
+    ]
+    assert torch.equal(*found)
+    assert torch.equal(x, images(4).images)
+
+
+MART = methods.mart(steps=1, step_size=8 / 255)
+
+
+@pytest.mark.parametrize(
+    "method", [AT, TRADES, MART, part(layer="net.features")], ids=lambda method: method.name
+)
+def test_one_that_normalises_in_place_is_trained_to_the_same_weights(method: Method) -> None:
+    twins, config = (InPlace(), Normalised()), replace(QUICK, epochs=1)
+    for model in twins:
+        fit(model, images(), method, config, val_set=images(9), progress=False)
+    assert checkpoints.weights_sha256(twins[0]) == checkpoints.weights_sha256(twins[1])
+
+
 def test_a_layer_that_is_not_given_is_not_recorded() -> None:
     assert "layer" not in part().settings
 
@@ -242,3 +267,9 @@ def test_a_network_in_half_precision_is_still_refused() -> None:
     for attack in ("natural", "pgd2"):
         with pytest.raises(ValueError, match=f"^{re.escape(needed)}"):
             evaluate(net().bfloat16(), images(), [attack])
+
+
+def test_a_network_in_half_precision_is_not_trained_under_attack() -> None:
+    needed = "model: weights in float32 or float64 are needed, found torch.float16"
+    with pytest.raises(ValueError, match=f"^{re.escape(needed)}"):
+        fit(net().half(), images(), AT, ONCE, progress=False)

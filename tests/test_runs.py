@@ -95,7 +95,7 @@ def test_a_run_that_was_cut_off_goes_on(
         run(TINY, method, folder=tmp_path, attacks=["natural"], **SIZES)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
     for name in ("weights.safetensors", "result.json"):
-        (tmp_path / f".{name}.77.part").write_bytes(b"half")
+        (tmp_path / f".{name}.999999999.part").write_bytes(b"half")
     monkeypatch.setattr(checkpoints, "save_state", save)
     found = run(TINY, method, folder=tmp_path, attacks=["natural"], **SIZES)
     assert found["weights_sha256"] == record["weights_sha256"]
@@ -111,9 +111,11 @@ def test_a_finished_run_keeps_by_what_it_was_trained(
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     monkeypatch.setattr(environment, "commit", lambda: "later")
+    monkeypatch.setattr(training, "uses_bf16", lambda *_: True)  # as of an older checkpoint
     method = TINY.method("part", eps_low=6 / 255)
     settings = SIZES | {"n_test": 10, "command": "y", "attacks": ["natural", "fgsm"]}
     found = run(TINY, method, folder=copy, **settings)
+    assert found["precision"] == "fp32"
     for key in runs.TRAINED_BY:
         assert found.get(key) == record.get(key), key
     assert found["seconds"]["train_cpu"] == record["seconds"]["train_cpu"]

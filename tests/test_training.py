@@ -293,6 +293,7 @@ def test_clip_limits_the_gradient() -> None:
         ("seed", 10**14),
         ("milestones", 5),
         ("milestones", ("1",)),
+        ("milestones", (60, 90)),  # of another schedule than "steps"
         ("flip", "no"),
         ("compile", 1),
         ("lr", "1e-3"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from partlib import checkpoints, methods
 from partlib.data import ImageSet
@@ -39,6 +39,18 @@ def net(seed: int = 0) -> Classifier:
         torch.manual_seed(seed)
         layers = (nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1))
         return Classifier(nn.Sequential(*layers), PooledLinear(8, 2))
+
+
+class InPlace(nn.Module):
+    """A network that normalises in place, and so changes the images that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = net()
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.net(x.sub_(0.5).div_(0.25))
+        return logits
 
 
 def trained(method: Method = AT, config: TrainConfig = QUICK, **settings: Any) -> str:

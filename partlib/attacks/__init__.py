@@ -3,6 +3,7 @@
 All of them keep two promises. Every adversarial pixel stays within its own budget and in [0, 1].
 And the model is left as it was found: modes, `requires_grad`, `.grad`, BatchNorm statistics, and
 the global random state (but for what a model itself draws), also when an attack raises.
+One at a time: of two threads with the same model, the later puts back what the earlier had set.
 """
 
 from partlib.attacks.checks import check_logits

@@ -24,11 +24,16 @@ def inputs(model: nn.Module, x: Tensor, y: Tensor, eps: Budget) -> Tensor:
     Raises:
         ValueError: names `model`, `x`, `y` or `eps` and what was found.
     """
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model: a torch.nn.Module is needed, found {type(model).__name__}")
+    module(model)
     images(x)
     labels(y, x)
     return budgets.check(eps, x)
+
+
+def module(model: nn.Module) -> None:
+    """Refuse what is no network of torch, such as a function."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model: a torch.nn.Module is needed, found {type(model).__name__}")
 
 
 def images(x: Tensor, *, beyond: float = 0) -> None:
@@ -120,7 +125,7 @@ def first_logits(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         ValueError: names `x`, if the model cannot take it, or `model` or `y` as `check_logits`.
     """
     with taken(model, x):
-        logits: Tensor = model(x)
+        logits: Tensor = model(x.clone())  # some models normalise in place
     check_logits(logits, y)
     if torch.is_grad_enabled() and x.requires_grad and not logits.requires_grad:
         raise ValueError("model: logits with a gradient are needed, found none")

@@ -111,5 +111,5 @@ class _Float32(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.model(x.to(next(self.model.parameters(), x).dtype))
+        logits: Tensor = self.model(x.to(next(self.model.parameters(), x).dtype, copy=True))
         return logits.float()

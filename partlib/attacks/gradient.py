@@ -134,7 +134,7 @@ def _ascend(
     peaks = []
     for step in range(steps):
         x_adv.requires_grad_(True)
-        logits = model(x_adv) if step else checks.first_logits(model, x_adv, y)
+        logits = model(x_adv.clone()) if step else checks.first_logits(model, x_adv, y)
         (gradient,) = torch.autograd.grad(objective(logits, y).sum(), x_adv)
         peaks.append(gradient.amax() + logits.detach().amax())  # NaN if there is one in either
         x_adv = x_adv.detach() + step_size * gradient.sign()

@@ -136,6 +136,7 @@ def _heat(
     model: nn.Module, x: Tensor, target: Tensor | None, layer: Layer, weigh: Weigh | None
 ) -> Tensor:
     """The scaled heat of one of the four; `weigh` is None for CAM."""
+    checks.module(model)
     _check_images(x)
     with untouched(model), gradients_on():
         x = x.detach().clone()
@@ -307,4 +308,4 @@ def _check_target(target: Tensor, logits: Tensor) -> Tensor:
             f"target: classes in [0, {classes}) are needed, "
             f"found {int(target.min())} to {int(target.max())}"
         )
-    return target.long().clone()  # never an inference tensor
+    return target.to(logits.device, torch.int64, copy=True)  # never an inference tensor

@@ -25,7 +25,7 @@ class TrainConfig:
         weight_decay: decay of the weights (decoupled for AdamW).
         schedule: "one-cycle" rises linearly for 15 % of the steps and falls as a cosine to
             0; "steps" divides by 10 at each of `milestones`.
-        milestones: epochs at which "steps" divides.
+        milestones: epochs at which "steps" divides; of another schedule there are none.
         ramp: share of the steps in which the budget grows from 0 to its full size; 0 for none.
         clip: largest norm of the gradient of the weights; 0 for no limit.
         pad: random shifts of up to so many pixels.
@@ -92,6 +92,11 @@ class TrainConfig:
                 raise ValueError(
                     f"{name}: one of {', '.join(choices)} is needed, found {getattr(self, name)!r}"
                 )
+        if self.milestones and self.schedule != "steps":  # else they would do nothing
+            raise ValueError(
+                f'milestones: the schedule "steps" is needed for any, not {self.schedule!r}, found '
+                f"{self.milestones!r}"
+            )
 
     def record(self) -> dict[str, Any]:
         """The configuration as JSON gives it back; what came later only where it is used."""

@@ -57,7 +57,7 @@ class Graphed(nn.Module):
             fast_norms(self.model),
         ):
             recorded: Any = torch.cuda.make_graphed_callables(
-                lambda images: self.model(images), (like,)
+                lambda images: self.model(images.clone()), (like,)
             )
         return cast(Callable[[Tensor], Tensor], recorded)
 

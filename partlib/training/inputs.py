@@ -43,6 +43,8 @@ def check(
         raise ValueError(f"model: weights are needed, found none in {type(model).__name__}")
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError("model: weights that require gradients are needed, found all frozen")
+    if method.steps and weights.dtype not in (torch.float32, torch.float64):  # which attacks need
+        raise ValueError(f"model: weights in float32 or float64 are needed, found {weights.dtype}")
     x = train_set[:1].images.to(weights)
     with seeded(config.seed), mixed_precision(x.device, config.precision):
         _check_labels("train_set", model, x, train_set)
@@ -50,6 +52,9 @@ def check(
             _check_labels("val_set", model, x, val_set)
         if (rule := getattr(method.rule, "check", None)) is not None:
             rule(model, x)
+        if method.control is not None:  # with a warm-up the first map is late to miss true masks
+            whole = x.new_full((1, 1, *x.shape[2:]), method.eps)
+            method.control(whole, train_set[:1].masks, None)
 
 
 def laid_out(model: nn.Module, train_set: ImageSet, config: TrainConfig) -> torch.memory_format:

@@ -102,7 +102,7 @@ def fit(
     run: dict[str, Any] = {}
     if checkpoint is not None:
         run = identity.identity(train_set, method, config, val_set=val_set, max_batches=max_batches)
-        bf16 = uses_bf16(train_set.labels.device, config.precision)
+        bf16 = uses_bf16(device, config.precision)
         run["precision"] = "bf16" if bf16 else "fp32"
         if checkpoint.exists():
             identity.check(checkpoint, run)

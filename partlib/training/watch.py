@@ -116,7 +116,7 @@ def check(history: Sequence[Row], labels: Tensor, seen: int, config: TrainConfig
 
 def _right(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     with untouched(model), torch.no_grad():
-        logits = model(x)
+        logits = model(x.clone())  # some models normalise in place
         if not logits.isfinite().all():
             raise FloatingPointError("the network gives NaN or infinity: try a lower lr or clip=1")
         right: Tensor = (logits.argmax(dim=1) == y).sum()
