@@ -80,8 +80,8 @@ def measured() -> str:
                         "Is it more than AT with another constant budget would do?",
                         "AT at many budgets draws a curve of natural and robust accuracy. Beside "
                         "it lies PART, by its budget of unimportant pixels "
-                        f"({least} to {most} seeds): {at_curve.in_short(heights)} (*Others differ* where another way to draw "
-                        "the curve finds something else.)",
+                        f"({least} to {most} seeds): {at_curve.in_short(heights)} (*Others "
+                        "differ* where another way to draw the curve finds something else.)",
                     ),
                 ]
             ),
