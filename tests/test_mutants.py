@@ -37,7 +37,7 @@ MUTANTS = [
     (BUDGETS, CHECK, CHECK.replace("high <= 1", "high")),
     (BUDGETS, "budget[top, right] = ul, ur", "budget[top, right] = ur, ul"),
     (BUDGETS, "mask, torch.tensor(eps), torch", "~mask, torch.tensor(eps), torch"),
-    (BUDGETS, "eps_low + mask * (eps - eps_low)", "eps_low + mask * eps"),
+    (BUDGETS, "mask.to(exact) * (eps - eps_low)", "mask.to(exact) * eps"),
 ]
 NOTICE = {
     GRADIENT: [
