@@ -76,7 +76,8 @@ def test_05_what_is_painted_over_is_as_large_as_the_masks(monkeypatch: pytest.Mo
     far = offset[:, None] ** 2 + offset**2
     monkeypatch.setitem(paintings.__globals__, "far", far)
     monkeypatch.setitem(paintings.__globals__, "x", mask)
-    own, rest, other, disc, random = paintings(mask).values()
+    own, rest, other, disc, random, everything = paintings(mask).values()
+    assert everything.all()
     assert torch.equal(own, mask)
     assert torch.equal(rest, ~mask)
     assert torch.equal(random.sum(dim=(1, 2)), mask.sum(dim=(1, 2)))
@@ -84,6 +85,14 @@ def test_05_what_is_painted_over_is_as_large_as_the_masks(monkeypatch: pytest.Mo
     assert torch.equal(other.sum(dim=(1, 2)).sort()[0], mask.sum(dim=(1, 2)).sort()[0])
     assert 0 <= disc.sum() - mask.sum() < 12 * len(mask), "no smaller, by a ring at most"
     assert far[disc[0]].max() < far[~disc[0]].min()
+
+
+def test_05_the_hottest_are_as_many_in_each_map() -> None:
+    heat = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(4))
+    chosen = page("05").hottest(heat, 0.2)
+    assert chosen.sum(dim=(1, 2)).tolist() == [13, 13, 13]
+    for one, where in zip(heat, chosen, strict=True):
+        assert one[where].min() > one[~where].max()
 
 
 def test_06_an_allocation_has_one_low_quarter() -> None:
