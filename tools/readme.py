@@ -46,7 +46,7 @@ def measured() -> str:
     one = next(run for run in runs if run["label"] == "at")
     together = verdict.together(runs, name="").row()
     heights = at_curve.rows(runs, TURNED)
-    least, *_, most = sorted(row["seeds"] for row in heights)
+    least, *_, most = sorted((row["seeds"] for row in heights), key=int)
     return "\n\n".join(
         [
             _wrapped(
